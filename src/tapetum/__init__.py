@@ -1,0 +1,1 @@
+"""Tapetum: visible-infrared person re-identification."""

@@ -1,0 +1,28 @@
+"""The few errors a caller may want to catch; everything else raises built-in types with a full message."""
+
+
+class TapetumError(Exception):
+    """Base of every error that this package defines."""
+
+
+class ConfigError(TapetumError, ValueError):
+    """A configuration has an unknown key or a value out of range; the message names both and what is allowed."""
+
+
+class DataError(TapetumError, ValueError):
+    """A data set, tracklet or frame is not as its format says; the message names the file, the value and the rule."""
+
+
+class CheckpointError(TapetumError, ValueError):
+    """A weight or checkpoint file does not fit: another architecture, a missing or an unexpected tensor."""
+
+
+class ModelMismatchError(TapetumError, ValueError):
+    """Embeddings of one model were given where those of another are stored."""
+
+
+class MissingExtraError(TapetumError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package!r} is not installed; run: pip install 'tapetum[{extra}]'")

@@ -1,0 +1,245 @@
+"""What every method answers to: build from a config, train in stages, turn clips into embeddings.
+
+The training loop knows stages and no method; a method knows nothing of the loop.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from tapetum.config import Config, build_config
+from tapetum.registry import load, names
+from tapetum.types import Batch, Id, Modality, Preprocessing
+
+_PACKAGE = "tapetum.methods"
+
+
+class BatchConfig(Config):
+    """The batches a stage needs: P identities x K tracklets per modality x T frames."""
+
+    identities: int = Field(4, ge=1, description="P, identities in a batch")
+    tracklets: int = Field(4, ge=1, description="K, tracklets per identity and modality")
+    frame_sampling: Literal["chunk-random", "window"] = Field(
+        "chunk-random", description="training frames: one per chunk, or T consecutive ones from a random start"
+    )
+
+
+class AugmentConfig(Config):
+    """Training augmentation; crop, flip and channel choice are drawn once per tracklet when `sync` is true."""
+
+    pad: int = Field(10, ge=0, description="pixels of zero padding before the random crop")
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    erase: float = Field(0.5, ge=0, le=1, description="probability of random erasing, per frame")
+    channels: bool = Field(True, description="channel augmentation: copy one channel into all three, or grey")
+    sync: bool = Field(True, description="draw crop, flip and channels once per tracklet instead of per frame")
+
+
+class ScheduleConfig(Config):
+    """Length and learning-rate schedule of a stage: linear warm-up, then cosine; per epoch or per step."""
+
+    epochs: int = Field(24, ge=1)
+    steps_per_epoch: int = Field(200, ge=1)
+    warmup_epochs: float = Field(3, ge=0)
+    warmup_start: float = Field(0.01, gt=0, le=1, description="factor of the base rate at the first step")
+    final: float = Field(0.01, ge=0, le=1, description="factor of the base rate at the end of the cosine")
+    per_step: bool = Field(False, description="update the rate every step instead of every epoch")
+
+
+class OptimConfig(Config):
+    """AdamW settings of a stage."""
+
+    lr: float = Field(2.5e-5, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    grad_clip: float | None = Field(None, gt=0, description="largest total gradient norm; None: no clipping")
+
+
+class MethodConfig(Config):
+    """What every method's configuration has; a method adds its own fields."""
+
+    height: int = Field(288, ge=16)
+    width: int = Field(144, ge=8)
+    frames: int = Field(6, ge=1, description="T, frames a clip")
+    test_sampling: Literal["chunk-first", "uniform", "dense"] = "chunk-first"
+    weights: str = Field(
+        "none", description="'none', 'stand-in' (the tiny CLIP shipped with the package), or a weight file"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterGroup:
+    """Parameters that share a learning rate and weight decay."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    lr: float
+    weight_decay: float
+
+
+@dataclass(slots=True)
+class StageContext:
+    """What hooks may use: a way to encode the training set, and the run's seed (no labels of the test set)."""
+
+    seed: int = 0
+    encode_training_set: Any = None
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Stage(ABC):
+    """One stage of training: which parameters learn, from which batches, by which losses."""
+
+    name: ClassVar[str] = "train"
+    batches: BatchConfig
+    augment: AugmentConfig
+    schedule: ScheduleConfig
+    optim: OptimConfig
+    loss_weights: Mapping[str, float]
+    """Weight of each named loss in the sum that is minimised; a loss without an entry counts 1."""
+
+    @abstractmethod
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The parameters that train, disjoint groups; everything else stays as it is."""
+
+    @abstractmethod
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """Named losses, each a scalar float32, of a batch with normalised clips (see `Batch`)."""
+
+    def before_stage(self, context: StageContext) -> None:
+        """Hook: once before the first step of the stage (cache features, fill memories)."""
+
+    def before_epoch(self, epoch: int, context: StageContext) -> None:
+        """Hook: before each epoch, counted from 0 (rebuild prototypes)."""
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum that is minimised."""
+        terms = [self.loss_weights.get(name, 1.0) * value for name, value in losses.items()]
+        return torch.stack(terms).sum()
+
+
+class Method(nn.Module, ABC):
+    """A published method or a baseline: its network, its stages, and `encode`."""
+
+    name: ClassVar[str]
+    config_type: ClassVar[type[MethodConfig]] = MethodConfig
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
+    """Changes to the config's defaults by preset name; "paper" holds the published values."""
+
+    def __init__(self, config: MethodConfig, num_identities: int, num_cameras: int) -> None:
+        super().__init__()
+        self.config = config
+        self.num_identities = num_identities
+        self.num_cameras = num_cameras
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the network expects of its input."""
+        return Preprocessing(self.config.height, self.config.width, self.config.frames)
+
+    @property
+    @abstractmethod
+    def embedding_dim(self) -> int:
+        """D, length of an embedding."""
+
+    @abstractmethod
+    def stages(self) -> list[Stage]:
+        """The stages of training in order; empty for a method that is not learnt."""
+
+    @abstractmethod
+    def encode(
+        self,
+        clips: Tensor,
+        *,
+        modality: Modality | Sequence[Modality] | None = None,
+        camera_ids: Sequence[Id] | None = None,
+    ) -> Tensor:
+        """Embeddings of clips: float32 `[B, D]`, L2-normalised; row i depends on clip i alone.
+
+        Args:
+            clips: `[B, T, 3, H, W]` float, normalised as `preprocessing` says.
+            modality: One for all clips or one per clip; None where unknown.
+            camera_ids: Camera of each clip; None where unknown.
+        """
+
+
+def split_parameters(
+    named: Iterable[tuple[str, nn.Parameter]],
+    rules: Sequence[tuple[str, tuple[str, ...], float]],
+    optim: OptimConfig,
+) -> list[ParameterGroup]:
+    """Sort trainable parameters into groups by substrings of their names; the first rule that matches wins.
+
+    Args:
+        named: Parameters with names; those with `requires_grad=False` are left out.
+        rules: (group name, substrings, factor of the base learning rate); an empty tuple of substrings
+            matches everything.
+        optim: Base learning rate and weight decay.
+    """
+    groups: dict[str, ParameterGroup] = {
+        name: ParameterGroup(name, [], optim.lr * factor, optim.weight_decay) for name, _, factor in rules
+    }
+    for parameter_name, parameter in named:
+        if not parameter.requires_grad:
+            continue
+        for name, substrings, _ in rules:
+            if not substrings or any(s in parameter_name for s in substrings):
+                groups[name].parameters.append(parameter)
+                break
+        else:
+            raise ValueError(f"parameter {parameter_name} matches no group of {[r[0] for r in rules]}")
+    return [group for group in groups.values() if group.parameters]
+
+
+def method_names() -> list[str]:
+    """Names of all methods."""
+    return names(_PACKAGE)
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of the method `name`.
+
+    Raises:
+        ValueError: No such method; close names are listed.
+    """
+    module = load(_PACKAGE, name, "method")
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Method) and getattr(value, "name", None) == name
+    ]
+    return found[0]
+
+
+def create_method(
+    name: str, *, num_identities: int, num_cameras: int, preset: str = "paper", **overrides: Any
+) -> Method:
+    """Build the method `name` with random or `weights`-initialised parameters.
+
+    Args:
+        name: A name from `tapetum methods`.
+        num_identities: I, training identities.
+        num_cameras: C, training cameras.
+        preset: "paper" or "tiny" (or another that the method declares).
+        **overrides: Config values, nested ones as mappings or with dotted keys (`**{"loss.msel": 0}`).
+
+    Raises:
+        ValueError: Unknown method or preset.
+        ConfigError: Unknown config key or illegal value.
+    """
+    kind = method_class(name)
+    config = method_config(name, preset, overrides)
+    return kind(config, num_identities, num_cameras)
+
+
+def method_config(name: str, preset: str, overrides: Mapping[str, Any]) -> MethodConfig:
+    """The resolved configuration of a method: defaults, then the preset, then `overrides`."""
+    kind = method_class(name)
+    if preset not in kind.presets:
+        raise ValueError(f"unknown preset {preset!r} of {name}; known: {', '.join(kind.presets)}")
+    return build_config(kind.config_type, kind.presets[preset], overrides)
