@@ -6,7 +6,7 @@ The training loop knows stages and no method; a method knows nothing of the loop
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -85,10 +85,19 @@ class ParameterGroup:
 
 @dataclass(slots=True)
 class StageContext:
-    """What hooks may use: a way to encode the training set, and the run's seed (no labels of the test set)."""
+    """What hooks may use: the run's seed and one pass over the training set (nothing of the test set).
+
+    Attributes:
+        seed: The run's seed.
+        iterate_training_set: Starts a pass over the training set: every training tracklet once, in a fixed
+            order that is the same on every rank, with test sampling, not augmented, normalised, on the
+            stage's device. None where no training set is at hand. The hook itself chooses evaluation mode
+            and switches gradients off.
+        state: Tensors that a hook wants to keep from one call to the next.
+    """
 
     seed: int = 0
-    encode_training_set: Any = None
+    iterate_training_set: Callable[[], Iterator[Batch]] | None = None
     state: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -96,6 +105,9 @@ class Stage(ABC):
     """One stage of training: which parameters learn, from which batches, by which losses."""
 
     name: ClassVar[str] = "train"
+    reads_frames: ClassVar[bool] = True
+    """False: `step` uses `batch.seed` alone (it learns from features cached in `before_stage`), so the loop
+    need not read images and may pass a batch without rows."""
     batches: BatchConfig
     augment: AugmentConfig
     schedule: ScheduleConfig
@@ -116,6 +128,9 @@ class Stage(ABC):
 
     def before_epoch(self, epoch: int, context: StageContext) -> None:
         """Hook: before each epoch, counted from 0 (rebuild prototypes)."""
+
+    def after_stage(self, context: StageContext) -> None:
+        """Hook: once after the last step, before the checkpoint (rebuild buffers that `encode` reads)."""
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum that is minimised."""
