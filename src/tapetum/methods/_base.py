@@ -93,12 +93,18 @@ class StageContext:
             order that is the same on every rank, with test sampling, not augmented, normalised, on the
             stage's device. None where no training set is at hand. The hook itself chooses evaluation mode
             and switches gradients off.
-        state: Tensors that a hook wants to keep from one call to the next.
+        state: Tensors that a hook or a step wants to keep from one call to the next, for the length of the
+            stage. They are saved with each checkpoint; what a stage changes while it trains must lie here or
+            in the method's buffers, or a resumed run would not go on as the uninterrupted one.
+        resumed: True in `before_stage` when training goes on inside the stage: `state` and the method are as
+            they were at the checkpoint, so reuse what is there. The hook before the current epoch is not
+            called again.
     """
 
     seed: int = 0
     iterate_training_set: Callable[[], Iterator[Batch]] | None = None
     state: dict[str, Tensor] = field(default_factory=dict)
+    resumed: bool = False
 
 
 class Stage(ABC):
