@@ -1,1 +1,1 @@
-"""models/backbones."""
+"""Feature extractors: CLIP's towers and ResNet-50."""
