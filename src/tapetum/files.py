@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> Path:
@@ -38,6 +44,26 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> Path:
 def replace_text(path: Path, text: str) -> Path:
     """Write `text` as UTF-8, whole or not at all; see `replace_file`."""
     return replace_file(path, lambda place: place.write_text(text, encoding="utf-8"))
+
+
+def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
+    """Write tensors and a header of texts as safetensors, whole or not at all; see `replace_file`."""
+
+    def write(place: Path) -> None:
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, place, dict(metadata))
+        except SafetensorError as error:
+            raise _as_os_error(error) from error
+
+    return replace_file(path, write)
+
+
+def _as_os_error(error: SafetensorError) -> OSError:
+    """The operating system's error inside one of safetensors, which keeps its number in the text alone."""
+    text = str(error)
+    number = re.search(r"(?:os error|code:) (\d+)", text)
+    code = int(number.group(1)) if number else errno.EIO
+    return OSError(code, os.strerror(code) if number else text)
 
 
 def _flush(path: Path) -> None:

@@ -1,12 +1,13 @@
 import errno
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
 
-from tapetum.files import replace_file, replace_text
+from tapetum.files import replace_file, replace_tensors, replace_text
 
 
 def test_replaces_the_content_and_leaves_nothing_else(tmp_path):
@@ -49,24 +50,42 @@ def test_a_missing_folder_is_named(tmp_path):
     assert caught.value.filename == str(tmp_path / "none" / "a.txt")
 
 
-def test_a_real_limit_of_the_file_system(tmp_path):
+REFUSED = """
+import resource, sys, torch
+from pathlib import Path
+from tapetum.files import replace_tensors, replace_text
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    {call}
+except OSError as error:
+    sys.exit(f"{{error.errno}}: {{error}}")
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "replace_text(Path(sys.argv[1]), 'x' * 100_000)",
+        "replace_tensors(Path(sys.argv[1]), {'a': torch.zeros(10_000)}, {})",
+    ],
+)
+def test_a_real_limit_of_the_file_system(tmp_path, call):
     """The kernel refuses the write, as it does on a full disk."""
-    path = tmp_path / "a.txt"
+    path = tmp_path / "a.bin"
     path.write_text("old")
-    program = (
-        "import sys; from pathlib import Path; from tapetum.files import replace_text\n"
-        "try: replace_text(Path(sys.argv[1]), 'x' * 100_000)\n"
-        "except OSError as error: sys.exit(f'{error}')\n"
-    )
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # noqa: E731
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(path)],
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    program = [sys.executable, "-c", REFUSED.format(call=call), str(path)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 1
+    assert done.stderr.startswith(f"{errno.EFBIG}: ")
     assert "cannot write" in done.stderr
     assert str(path) in done.stderr
     assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_tensors_and_their_header_come_back(tmp_path):
+    table = torch.arange(12.0).view(3, 4).t()
+    path = replace_tensors(tmp_path / "t.safetensors", {"table": table}, {"note": "ä"})
+    with safe_open(path, "pt") as file:
+        assert torch.equal(file.get_tensor("table"), table)
+        assert file.metadata() == {"note": "ä"}

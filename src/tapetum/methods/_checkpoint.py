@@ -1,0 +1,215 @@
+"""A trained method in one safetensors file: its tensors and, in the header, all that rebuilds it alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from tapetum.config import build_config
+from tapetum.errors import CheckpointError
+from tapetum.files import replace_tensors
+from tapetum.methods._base import Method, method_class
+from tapetum.types import Id
+
+FORMAT = "tapetum-method-1"
+"""First header field of a model file; the number rises with any change a reader must know of."""
+
+TRAINING_FORMAT = "tapetum-training-1"
+"""The same of a checkpoint to resume training from; its weights lie under `MODEL` and `AVERAGED`."""
+
+MODEL = "model/"
+"""Prefix of the weights in a training checkpoint."""
+
+AVERAGED = "ema/"
+"""Prefix of the averaged weights in a training checkpoint, where the run keeps them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMethod:
+    """A method read from a file.
+
+    Attributes:
+        method: The network, in evaluation mode, on the CPU.
+        fingerprint: What the file says of its tensors and configuration, checked against them.
+        label_ids: Person of each training label; empty where the file does not say.
+        camera_ids: Camera of each training camera index; empty where the file does not say.
+        extra: What the writer added to the header.
+    """
+
+    method: Method
+    fingerprint: str
+    label_ids: tuple[Id, ...] = ()
+    camera_ids: tuple[Id, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_method(
+    method: Method,
+    path: Path,
+    *,
+    label_ids: Sequence[Id] = (),
+    camera_ids: Sequence[Id] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> str:
+    """Write `method` to `path` (whole or not at all) and return its fingerprint.
+
+    Args:
+        method: The method; its tensors may lie on any device.
+        path: A `.safetensors` file in an existing folder.
+        label_ids: Person of each training label, in label order.
+        camera_ids: Camera of each training camera index.
+        extra: Anything JSON can hold, kept in the header.
+
+    Raises:
+        OSError: The file could not be written; what was there before is untouched.
+    """
+    name = fingerprint(method)
+    header = describe_method(method, label_ids, camera_ids, extra)
+    replace_tensors(path, stored_tensors(method), {"format": FORMAT, "fingerprint": name, **header})
+    return name
+
+
+def load_method(path: Path) -> StoredMethod:
+    """Rebuild a method from its file alone: a model file, or a checkpoint that training resumes from.
+
+    A training checkpoint gives its averaged weights where it holds them, else the plain ones.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: The file is no checkpoint of this package, was altered, or its tensors do not fit.
+    """
+    tensors, header = read_tensors(path)
+    kind = header.get("format")
+    if kind not in (FORMAT, TRAINING_FORMAT):
+        raise CheckpointError(
+            f"{path}: not a method of this package (format {kind!r}, expected {FORMAT!r}); "
+            "`tapetum convert` reads foreign weights"
+        )
+    method = _build(header)
+    if kind == TRAINING_FORMAT:
+        assign_tensors(all_tensors(method), {**_under(MODEL, tensors), **_under(AVERAGED, tensors)}, path)
+    else:
+        assign_tensors(stored_tensors(method), tensors, path)
+    found = fingerprint(method)
+    if kind == FORMAT and found != header["fingerprint"]:
+        raise CheckpointError(f"{path}: the content does not match its fingerprint; the file was altered")
+    return StoredMethod(
+        method.eval(),
+        found,
+        label_ids=tuple(json.loads(header["label_ids"])),
+        camera_ids=tuple(json.loads(header["camera_ids"])),
+        extra=json.loads(header["extra"]),
+    )
+
+
+def describe_method(
+    method: Method,
+    label_ids: Sequence[Id] = (),
+    camera_ids: Sequence[Id] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """Header fields from which `load_method` rebuilds `method` without its tensors."""
+    return {
+        "method": method.name,
+        "config": method.config.model_dump_json(),
+        "num_identities": str(method.num_identities),
+        "num_cameras": str(method.num_cameras),
+        "label_ids": json.dumps(list(label_ids)),
+        "camera_ids": json.dumps(list(camera_ids)),
+        "extra": json.dumps(dict(extra or {})),
+        "tapetum": version("tapetum"),
+    }
+
+
+def fingerprint(method: Method) -> str:
+    """64 hexadecimal digits that name a method's weights, configuration and sizes.
+
+    Equal for a method and its saved and loaded twin. The path the first weights came from does not count.
+    """
+    digest = hashlib.sha256()
+    config = method.config.model_dump(mode="json", exclude={"weights"})
+    sizes = [method.name, config, method.num_identities, method.num_cameras]
+    digest.update(json.dumps(sizes, sort_keys=True).encode())
+    for name, tensor in sorted(stored_tensors(method).items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(memoryview(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def stored_tensors(method: Method) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name, detached; a tensor with several names appears once."""
+    persistent = set(method.state_dict(keep_vars=True))
+    return {name: tensor for name, tensor in all_tensors(method).items() if name in persistent}
+
+
+def all_tensors(method: Method) -> dict[str, Tensor]:
+    """Parameters and all buffers by name, detached; a tensor with several names appears once."""
+    parameters: Iterator[tuple[str, Tensor]] = method.named_parameters()
+    return {name: tensor.detach() for pairs in (parameters, method.named_buffers()) for name, tensor in pairs}
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file, on the CPU, and the texts in its header.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: The file is not safetensors, or ends early.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a complete safetensors file: {error}") from None
+
+
+def assign_tensors(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor], path: Path) -> None:
+    """Copy `sources` into `targets` of the same names; nothing is copied unless everything fits.
+
+    Raises:
+        CheckpointError: A tensor is missing, unexpected, or of another shape or type; all are named.
+    """
+    problems = [
+        *_named("missing", targets.keys() - sources.keys()),
+        *_named("unexpected", sources.keys() - targets.keys()),
+        *(
+            f"{name} is {_shape(sources[name])}, expected {_shape(target)}"
+            for name, target in targets.items()
+            if name in sources and _shape(sources[name]) != _shape(target)
+        ),
+    ]
+    if problems:
+        raise CheckpointError(f"{path} does not fit the architecture: {'; '.join(problems)}")
+    with torch.no_grad():
+        for name, target in targets.items():
+            target.copy_(sources[name])
+
+
+def _build(header: Mapping[str, str]) -> Method:
+    """The method that a header describes, its tensors still as initialised."""
+    kind = method_class(header["method"])
+    config = build_config(kind.config_type, json.loads(header["config"]), {"weights": "none"})
+    return kind(config, int(header["num_identities"]), int(header["num_cameras"]))
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _named(problem: str, names: Iterable[str]) -> list[str]:
+    found = sorted(names)
+    return [f"{problem}: {', '.join(found)}"] if found else []
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
