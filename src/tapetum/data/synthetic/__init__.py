@@ -1,7 +1,8 @@
-"""Synthetic walkers: people drawn from a seed, seen by visible and near-infrared cameras, with no data to download.
+"""Synthetic walkers: people drawn from a seed, seen by visible and near-infrared cameras.
 
-Shape, pattern, accessories and gait of a person are the same in both modalities; colours and infrared reflectances are
-independent. `Population` plans and renders, `write_hitsz_vcm` writes a data set, `caption` describes a person.
+No data to download. Shape, pattern, accessories and gait of a person are the same in both modalities; colours
+and infrared reflectances are independent. `Population` plans and renders, `write_hitsz_vcm` writes a data
+set, `caption` describes a person.
 """
 
 from tapetum.data.synthetic.cameras import Camera, Shot, camera_modality, create_camera, sample_shot

@@ -1,7 +1,7 @@
 """Cameras and shots: where a person is seen from, and what the sensor does to the picture.
 
-Odd cameras are visible, even ones infrared. A camera is fixed for a data set; a shot is one pass of a person through
-its view and becomes one tracklet.
+Odd cameras are visible, even ones infrared. A camera is fixed for a data set; a shot is one pass of a person
+through its view and becomes one tracklet.
 """
 
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def create_camera(camera_id: int, seed: int, options: WalkerOptions) -> Camera:
     rng = np.random.Generator(
         np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(_CAMERA_KEY, camera_id)))
     )
-    level, modality = options.level, camera_modality(camera_id)
+    level, modality = options.nuisance, camera_modality(camera_id)
     infrared = modality is Modality.INFRARED
     tint = rng.uniform(-0.16, 0.16, size=3) * level * (0.0 if infrared else 1.0) + 1.0
     return Camera(
@@ -125,10 +125,9 @@ def create_camera(camera_id: int, seed: int, options: WalkerOptions) -> Camera:
 
 def sample_shot(rng: np.random.Generator, camera: Camera, frames: int, options: WalkerOptions) -> Shot:
     """Draw one pass of `frames` frames through a camera's view."""
-    level = options.level
+    level = options.nuisance
     if options.cues == "gait":
         yaw = _oblique_yaw(rng)
-        level *= 0.5
     else:
         yaw = camera.yaw_rad + rng.uniform(-1.0, 1.0) * camera.yaw_spread_rad
     turn = rng.uniform(-0.3, 0.3) * level
@@ -137,7 +136,7 @@ def sample_shot(rng: np.random.Generator, camera: Camera, frames: int, options: 
     offset = rng.uniform(-1.0, 1.0, size=2) * np.array([0.06, 0.05]) * level
     return Shot(
         camera=camera,
-        times_s=np.arange(frames) * FRAME_INTERVAL_S,
+        times_s=np.arange(frames).astype(np.float64) * FRAME_INTERVAL_S,
         yaw_rad=yaw + turn * progress,
         start_phases=rng.uniform(0.0, 1.0, size=len(RHYTHMS)),
         scale=camera.scale * (1.0 + rng.uniform(-0.1, 0.1) * level) * (1.0 + wobble[:, 2]),

@@ -12,8 +12,8 @@ _HEAVY, _SLIM = 1.17, 0.94
 
 _GRAMMAR = (
     "a an and in with the person wearing carrying walking tall short slim heavy bald hair long ponytail bun "
-    "plain horizontally vertically striped checked printed shirt jacket coat hoodie trousers shorts skirt shoes "
-    "backpack handbag shoulder bag cap brimmed hat"
+    "plain horizontally vertically striped checked printed shirt jacket coat hoodie trousers shorts skirt "
+    "shoes backpack handbag shoulder bag cap brimmed hat"
 )
 
 #: All words that captions use, sorted, lower case.
@@ -33,8 +33,8 @@ def caption(person: Person, rng: np.random.Generator | None = None) -> str:
         rng: draws a template and leaves facts out; None gives the one full caption.
 
     Returns:
-        For example "a tall person with short hair, wearing a red and white checked coat, blue trousers and black
-        shoes, carrying a backpack". Words are those of `VOCABULARY`; see `split_words`.
+        For example "a tall person with short hair, wearing a red and white checked coat, blue trousers and
+        black shoes, carrying a backpack". Words are those of `VOCABULARY`; see `split_words`.
     """
     who, hair = _who(person), _HAIR[person.hair_style]
     clothes = [_upper(person.upper), _lower(person.lower), f"{person.shoes.colour} shoes"]
@@ -60,7 +60,8 @@ def _varied(rng: np.random.Generator, who: str, hair: str, clothes: list[str], h
     if template == 0:
         return f"{_article(who)} in {_join([*worn, kept])}{_tail(' with ', [hair, bag])}"
     if template == 1:
-        return f"{_article(who)}{_tail(' with ', [hair])} wearing {_join([kept, *worn])}{_tail(', carrying ', [bag])}"
+        head = f"{_article(who)}{_tail(' with ', [hair])}"
+        return f"{head} wearing {_join([kept, *worn])}{_tail(', carrying ', [bag])}"
     if template == 2:
         return f"{_article(who)} walking in {_join([*reversed(worn), kept])}{_tail(' and carrying ', [bag])}"
     return f"{_article(who)}{_tail(' with ', [bag, kept, hair])} in {_join(worn)}"

@@ -1,5 +1,6 @@
 """The figure of a person: which shapes a body, its clothes and its accessories are drawn with."""
 
+from dataclasses import replace
 from enum import IntEnum
 
 import numpy as np
@@ -265,7 +266,10 @@ def _hair(figure: _Figure, person: Person) -> list[Shape]:
         return [figure.limb_shape(Part.HAIR, *ends, (0.085, 0.085), _HEAD)]
     if person.hair_style == "long":
         ends = _moved(middle, 0.0, 0.25 * size, -0.1 * size), _moved(middle, 0.0, -1.2 * size, -0.25 * size)
-        return [figure.limb_shape(Part.HAIR, *ends, (0.1, 0.145), _HAIR)]
+        hair = figure.limb_shape(Part.HAIR, *ends, (0.1, 0.145), _TRUNK)
+        # Behind the trunk when seen from the front, before the neck when seen from the back.
+        behind = hair.depth < figure.projection.depth(figure.joints["neck"])
+        return [replace(hair, depth=np.where(behind, _TRUNK - 10.0, _HAIR))]
     return []
 
 
@@ -317,4 +321,4 @@ def _side(left: Part, side: str) -> Part:
 
 
 def _moved(point: FloatArray, x: float, y: float, z: float) -> FloatArray:
-    return point + np.array([x, y, z])
+    return np.asarray(point + np.array([x, y, z]))

@@ -22,8 +22,8 @@ Skeleton = dict[str, FloatArray]
 #: Order of the rhythms wherever they are arrays.
 RHYTHMS = ("step", "arm", "nod", "sway", "bob", "twist")
 
-#: Cycles per listed frame between which rates of `rhythmic_gait` lie. Both legs look alike, so that a stride shows
-#: twice per cycle and its rate must stay below a quarter.
+#: Cycles per listed frame between which rates of `rhythmic_gait` lie. Both legs look alike, so that a stride
+#: shows twice per cycle and its rate must stay below a quarter.
 RATE_RANGE = (0.10, 0.40)
 STEP_RATE_RANGE = (0.10, 0.24)
 
@@ -83,15 +83,15 @@ def sample_gait(rng: np.random.Generator) -> Gait:
 def rhythmic_gait(rank: int, offset: FloatArray) -> Gait:
     """Member `rank` of a sequence of walks that differ in nothing but rates and one direction of turning.
 
-    Single frames of all members are identically distributed, as each rhythm starts anywhere. The rates follow the
-    additive recurrence of the generalised golden ratio (M. Roberts, "The unreasonable effectiveness of quasirandom
-    sequences"), so that any number of members is well spread.
+    Single frames of all members are identically distributed, as each rhythm starts anywhere. The rates follow
+    the additive recurrence of the generalised golden ratio (M. Roberts, "The unreasonable effectiveness of
+    quasirandom sequences"), so that any number of members is well spread.
 
     Args:
         rank: 0, 1, 2, ...
-        offset: start of the sequence, `[8]`, each from 0 to 1.
+        offset: start of the sequence, `[6]`, each from 0 to 1.
     """
-    fractions = (offset[:6] + (rank + 1) * _recurrence(6)) % 1.0
+    fractions = (offset + (rank + 1) * _recurrence(6)) % 1.0
     low, high = np.full(6, RATE_RANGE[0]), np.full(6, RATE_RANGE[1])
     low[0], high[0] = STEP_RATE_RANGE
     per_frame = np.round(low + (high - low) * fractions, 5)

@@ -64,8 +64,9 @@ def write_hitsz_vcm(
 ) -> WrittenSet:
     """Render a data set and write it, all or nothing.
 
-    Frames are written into a hidden folder beside `root`, which takes its name at the end and is removed on failure.
-    Processes are spawned, so that a script with `workers` above 1 needs the usual `if __name__ == "__main__"`.
+    Frames are written into a hidden folder beside `root`, which takes its name at the end and is removed on
+    failure. Processes are spawned, so that a script with `workers` above 1 needs the usual `if __name__ ==
+    "__main__"`.
 
     Args:
         root: folder to create; may exist if it is empty.

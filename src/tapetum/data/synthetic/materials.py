@@ -74,6 +74,13 @@ def sample_material_pair(rng: np.random.Generator) -> tuple[Material, Material]:
     return first, _dyed(rng, str(rng.choice(far)), int(rng.choice(reflectances)))
 
 
+def sample_contrasting_clothes(rng: np.random.Generator) -> tuple[Material, Material]:
+    """A dark shirt and bright trousers in both modalities, so that arms show before the trunk."""
+    dark = _dyed(rng, str(rng.choice(["black", "blue", "purple", "green"])), int(rng.integers(25, 60)))
+    bright = _dyed(rng, str(rng.choice(["white", "yellow", "orange", "pink"])), int(rng.integers(120, 200)))
+    return dark, bright
+
+
 def sample_skin(rng: np.random.Generator) -> Material:
     """A skin tone; in the near infrared all skin is fairly bright."""
     tone = float(rng.uniform(0.0, 1.0))

@@ -1,4 +1,4 @@
-"""What can be chosen about the synthetic walkers: how hard, how many frames, and which cues tell people apart."""
+"""What can be chosen about the walkers: how hard, how many frames, and which cues tell people apart."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -19,11 +19,11 @@ class WalkerOptions:
     """How the walkers are drawn.
 
     Args:
-        difficulty: 0 (clean) to 1 (very noisy), or a key of `DIFFICULTY_LEVELS`. Scales viewpoint spread, clutter,
-            occlusion, crop jitter, exposure, blur and noise.
-        cues: what differs between people. "appearance": everything. "shape": body, outline, accessories and gait;
-            colours and reflectances are redrawn per tracklet. "gait": only rates of motion; poses, looks and
-            amplitudes are those of the group.
+        difficulty: 0 (clean) to 1 (very noisy), or a key of `DIFFICULTY_LEVELS`. Scales viewpoint spread,
+            clutter, occlusion, crop jitter, exposure, blur and noise.
+        cues: what differs between people. "appearance": everything. "shape": body, outline, accessories and
+            gait; colours and reflectances are redrawn per tracklet. "gait": only rates of motion; poses,
+            looks and amplitudes are those of the group.
         frame_size: height and width of a frame, pixels.
         tracklet_length: shortest and longest regular tracklet, frames, at least 12.
         tracklets_per_modality: fewest and most regular tracklets per identity and modality.
@@ -68,12 +68,17 @@ class WalkerOptions:
             DIFFICULTY_LEVELS[self.difficulty] if isinstance(self.difficulty, str) else float(self.difficulty)
         )
 
+    @property
+    def nuisance(self) -> float:
+        """The level for whatever hides the person; halved where motion is the only cue."""
+        return self.level * (0.5 if self.cues == "gait" else 1.0)
+
 
 def _check_difficulty(difficulty: float | str) -> None:
     if isinstance(difficulty, str):
         if difficulty not in DIFFICULTY_LEVELS:
             raise ValueError(
-                f"difficulty is {difficulty!r}; expected a number from 0 to 1 or one of {', '.join(DIFFICULTY_LEVELS)}"
+                f"difficulty is {difficulty!r}; expected 0 to 1 or one of {', '.join(DIFFICULTY_LEVELS)}"
             )
     elif not 0.0 <= difficulty <= 1.0:
         raise ValueError(f"difficulty is {difficulty}; expected 0 to 1")

@@ -1,7 +1,7 @@
 """People: body, hair, clothes, accessories and gait, drawn from a seeded generator.
 
-Everything here is a fact about a person that both modalities can show, except the visible colours and the infrared
-reflectances, which are independent of each other (see `materials`).
+Everything here is a fact about a person that both modalities can show, except the visible colours and the
+infrared reflectances, which are independent of each other (see `materials`).
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,10 @@ from typing import Literal, cast
 
 import numpy as np
 
-from tapetum.data.synthetic.gait import Gait, rhythmic_gait, sample_gait
+from tapetum.data.synthetic.gait import RHYTHMS, Gait, rhythmic_gait, sample_gait
 from tapetum.data.synthetic.materials import (
     Material,
+    sample_contrasting_clothes,
     sample_hair,
     sample_material,
     sample_material_pair,
@@ -203,9 +204,12 @@ def _any_person(rng: np.random.Generator) -> Person:
 def _gait_person(rng: np.random.Generator, rank: int) -> Person:
     """Average body, plain close clothes and free limbs: nothing hides the motion, nothing else differs."""
     person = _any_person(rng)
-    offset = rng.uniform(0.0, 1.0, size=8)
-    upper = replace(person.upper, kind="shirt", pattern=Pattern(), hem_m=0.04, looseness=1.0)
-    lower = replace(person.lower, kind="trousers", pattern=Pattern(), length=1.0, looseness=1.0)
+    offset = rng.uniform(0.0, 1.0, size=len(RHYTHMS))
+    dark, bright = sample_contrasting_clothes(rng)
+    upper = replace(person.upper, kind="shirt", colour=dark, pattern=Pattern(), hem_m=0.04, looseness=1.0)
+    lower = replace(
+        person.lower, kind="trousers", colour=bright, pattern=Pattern(), length=1.0, looseness=1.0
+    )
     return replace(
         person,
         body=Body(),

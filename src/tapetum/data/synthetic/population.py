@@ -1,7 +1,7 @@
-"""Who is seen where: identities, their tracklets, cameras and frame numbers, each drawn from a seed of its own.
+"""Who is seen where: identities, their tracklets, cameras and frame numbers.
 
-Every identity and every tracklet has its own branch of the seed, so that neither depends on how many others there
-are, and tracklets can be rendered in any order and in parallel with equal bytes.
+Every identity and every tracklet has its own branch of the seed, so that neither depends on how many others
+there are, and tracklets can be rendered in any order and in parallel with equal bytes.
 """
 
 from dataclasses import dataclass
@@ -157,7 +157,7 @@ class Population:
         return sorted(plans, key=lambda plan: (plan.camera_id, plan.tracklet_number))
 
     def _rank(self, split: Split, index: int) -> int:
-        """Place in the sequence of gait rates: even for training, odd for test identities, so none is shared."""
+        """Place in the sequence of gait rates; training and test identities share none."""
         return 2 * index + _SPLIT_KEY[split]
 
     def _tracklet_rng(self, plan: TrackletPlan, key: int) -> np.random.Generator:

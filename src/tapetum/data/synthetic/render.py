@@ -11,7 +11,7 @@ from tapetum.data.synthetic.people import Person
 from tapetum.data.synthetic.scene import ByteArray, sample_background, sample_occluder
 from tapetum.data.synthetic.sensors import expose
 from tapetum.data.synthetic.shapes import Projection, Shape
-from tapetum.data.synthetic.surfaces import CIRCLE, Surface, material_table, surface_at
+from tapetum.data.synthetic.surfaces import CIRCLE, material_table, surface_at
 from tapetum.types import Modality
 
 #: The drawing has this many pixels per pixel of the frame, in each direction.
@@ -121,7 +121,7 @@ def _shade(
     surface = surface_at(person, part, v, turn)
     brightness = (_SHADING[modality][lateral] * cell[:, 10].astype(np.int32)) >> 8
     colours = _colour_table(person, modality)[surface]
-    return np.minimum(colours * brightness[:, None] >> 8, 255).astype(np.uint8)
+    return np.asarray(np.minimum(colours * brightness[:, None] >> 8, 255), dtype=np.uint8)
 
 
 def _coordinate_table(shapes: list[Shape], frames: int) -> NDArray[np.float32]:
@@ -150,7 +150,6 @@ def _colour_table(person: Person, modality: Modality) -> NDArray[np.int32]:
         table = np.array([material.visible for material in materials], dtype=np.int32)
     else:
         table = np.array([[material.infrared] for material in materials], dtype=np.int32)
-    assert len(table) == len(Surface)
     return table
 
 
@@ -158,4 +157,4 @@ def _downsample(light: ByteArray) -> NDArray[np.uint16]:
     """Mean over the drawing's pixels in each pixel of the frame."""
     wide = light.astype(np.uint16)
     rows = wide[:, 0::2] + wide[:, 1::2]
-    return (rows[:, :, 0::2] + rows[:, :, 1::2] + 2) >> 2
+    return np.asarray((rows[:, :, 0::2] + rows[:, :, 1::2] + 2) >> 2, dtype=np.uint16)

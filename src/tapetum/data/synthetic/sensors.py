@@ -31,7 +31,7 @@ def expose(light: NDArray[np.uint16], shot: Shot, rng: np.random.Generator) -> B
     if shot.camera.modality is Modality.INFRARED:
         signal = _saturate(signal)
     signal += _noise(rng, signal.shape, shot.camera.noise)
-    return np.clip(signal, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(signal, 0, 255), dtype=np.uint8)
 
 
 def _gain(shot: Shot, height: int, width: int, channels: int) -> NDArray[np.int32]:
@@ -43,7 +43,7 @@ def _gain(shot: Shot, height: int, width: int, channels: int) -> NDArray[np.int3
     falloff = 1.0 / (1.0 + 2.0 * camera.falloff * distance)
     tint = np.array(camera.tint[:channels])
     gain = camera.exposure * shot.exposure * falloff[:, :, None] * tint
-    return np.round(gain * 256.0).astype(np.int32)
+    return np.asarray(np.round(gain * 256.0), dtype=np.int32)
 
 
 def _saturate(signal: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -59,7 +59,8 @@ def _blur(light: NDArray[np.uint16], weight: int) -> NDArray[np.uint16]:
     padded = np.pad(light, ((0, 0), (1, 1), (0, 0), (0, 0)), mode="edge")
     rows = (padded[:, :-2] * weight + padded[:, 1:-1] * centre + padded[:, 2:] * weight) >> 8
     padded = np.pad(rows, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="edge")
-    return (padded[:, :, :-2] * weight + padded[:, :, 1:-1] * centre + padded[:, :, 2:] * weight) >> 8
+    columns = (padded[:, :, :-2] * weight + padded[:, :, 1:-1] * centre + padded[:, :, 2:] * weight) >> 8
+    return np.asarray(columns, dtype=np.uint16)
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> NDArray[np.int32]:
@@ -68,4 +69,4 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -
     pair = np.frombuffer(rng.bytes(2 * count), dtype=np.uint8).reshape(2, count)
     centred = pair[0].astype(np.int32) + pair[1] - 255
     scale = round(deviation / _TWO_BYTES_DEVIATION * 4096)
-    return ((centred * scale + 2048) >> 12).reshape(shape)
+    return np.asarray(((centred * scale + 2048) >> 12).reshape(shape), dtype=np.int32)

@@ -1,8 +1,8 @@
 """From a skeleton to flat shapes: each body part as an outline on the screen with coordinates of its own.
 
-A part is drawn as a polygon and behaves like an upright cylinder seen from the side: inside it, `v` runs along the axis
-from the first to the second end and `s` across from -1 to 1, so that patterns stay where they are on the body.
-Screen coordinates are pixels, x to the right, y down. Depth grows towards the camera.
+A part is drawn as a polygon and behaves like an upright cylinder seen from the side: inside it, `v` runs
+along the axis from the first to the second end and `s` across from -1 to 1, so that patterns stay where they
+are on the body. Screen coordinates are pixels, x to the right, y down. Depth grows towards the camera.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ FloatArray = NDArray[np.float64]
 #: Height of the world shown in a frame at scale 1, metres.
 FRAME_HEIGHT_M = 2.08
 
-#: Screen positions are rounded to this fraction of a pixel, so that the last bit of a cosine cannot move an edge.
+#: Screen positions are rounded to this fraction of a pixel, so that the last bit of a cosine cannot move an
+#: edge.
 GRID = 16.0
 
 _ARC = np.linspace(0.5 * np.pi, 1.5 * np.pi, 5)

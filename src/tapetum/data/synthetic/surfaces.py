@@ -1,7 +1,7 @@
 """Which material shows at a point of a part: sleeves, hems, stripes, checks, prints, straps, hair line.
 
-Points are given in the part's own coordinates: `v` along its axis in millimetres, `turn` around it in 1/1024 of a
-circle from the front towards the left, both integers, so that equal seeds give equal pixels everywhere.
+Points are given in the part's own coordinates: `v` along its axis in millimetres, `turn` around it in 1/1024
+of a circle from the front towards the left, both integers, so that equal seeds give equal pixels everywhere.
 """
 
 from enum import IntEnum
@@ -18,7 +18,7 @@ BoolArray = NDArray[np.bool_]
 
 CIRCLE = 1024
 _NEVER = 1 << 20
-_FAST = np.round(np.sin(np.arange(CIRCLE) * (2.0 * np.pi / CIRCLE)) * 1000).astype(np.int32)
+_SINE = np.round(np.sin(np.arange(CIRCLE) * (2.0 * np.pi / CIRCLE)) * 1000).astype(np.int32)
 
 _TRUNK_PARTS = (Part.TORSO, Part.SKIRT, Part.SEAT)
 
@@ -144,7 +144,7 @@ def _weave(pattern: Pattern, part: NDArray[np.uint8], v: IntArray, turn: IntArra
 
 def _print(pattern: Pattern, v: IntArray, turn: IntArray) -> BoolArray:
     """Where a print covers the trunk; lateral positions are thousandths of its half width."""
-    lateral, front = _FAST[turn], _is_front(turn)
+    lateral, front = _SINE[turn], _is_front(turn)
     side = (front & pattern.on_chest) | (~front & pattern.on_back)
     size = round(pattern.print_size_m * 1000)
     down = v - 130 - size
@@ -159,7 +159,7 @@ def _print(pattern: Pattern, v: IntArray, turn: IntArray) -> BoolArray:
     else:
         inside = (np.abs(down) < size // 3) | (np.abs(across) < size // 3)
         inside &= (np.abs(down) < size * 5 // 4) & (np.abs(across) < size * 5 // 4)
-    return inside & side
+    return np.asarray(inside & side)
 
 
 def _apply_torso_details(
@@ -167,7 +167,7 @@ def _apply_torso_details(
 ) -> None:
     """The zip of jackets and coats, and the straps of bags."""
     where = np.flatnonzero(part == Part.TORSO)
-    lateral, front = _FAST[turn[where]], _is_front(turn[where])
+    lateral, front = _SINE[turn[where]], _is_front(turn[where])
     if person.upper.kind in ("jacket", "coat"):
         surface[where[front & (np.abs(lateral) < 70)]] = Surface.ZIP
     if person.bag.kind == "backpack":
