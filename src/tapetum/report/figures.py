@@ -1,0 +1,163 @@
+"""The report's plots: learning curves, match curves, distance histograms, maps of the embedding space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.report.distances import DistanceHistogram
+from tapetum.report.palette import MODALITIES, PEOPLE, ROWS, light
+from tapetum.report.projection import Projection
+from tapetum.report.svg import svg_plot
+from tapetum.report.training_log import Curve
+from tapetum.types import Modality
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DASHES = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2), (8, 3), (3, 1.5))
+_POINTS = 300
+_MARKERS = {Modality.VISIBLE: "o", Modality.INFRARED: "^"}
+
+
+@dataclass(frozen=True, slots=True)
+class RowStyle:
+    """How a row of the result table is drawn, the same in each plot.
+
+    Attributes:
+        colour: Name in the palette.
+        dashes: Lengths of dashes and gaps; empty for a solid line.
+        width: Line width in pixels.
+    """
+
+    colour: str
+    dashes: tuple[float, ...] = ()
+    width: float = 1.6
+
+
+def row_styles(names: Sequence[str], highlighted: str) -> dict[str, RowStyle]:
+    """A style per row: the highlighted one thick and solid, each other its own hue and dash."""
+    others = [name for name in names if name != highlighted]
+    styles = {
+        name: RowStyle(ROWS[i % len(ROWS)], _DASHES[(i + 1) % len(_DASHES)]) for i, name in enumerate(others)
+    }
+    return {**styles, highlighted: RowStyle("accent", (), 2.8)}
+
+
+def learning_plot(
+    curve: Curve, stages: Sequence[tuple[str, int]], *, name: str, colour: str = "accent"
+) -> str:
+    """One logged quantity over the steps of training; thin vertical lines where a stage begins.
+
+    Args:
+        curve: Averaged to at most 300 points before it is drawn.
+        stages: (name, first step).
+        name: Id prefix of the plot.
+        colour: Name in the palette.
+    """
+    shown = curve.averaged(_POINTS)
+
+    def draw(axes: Axes) -> None:
+        for _, first in stages[1:]:
+            axes.axvline(first, color=light("muted"), linewidth=1, dashes=(2, 2))
+        marker = "o" if len(shown.steps) < 25 else ""
+        axes.plot(shown.steps, shown.values, color=light(colour), linewidth=1.8, marker=marker, markersize=4)
+        axes.set_xlabel("step")
+        axes.locator_params(nbins=4)
+        axes.margins(x=0.02)
+
+    return svg_plot(draw, name=name, title=f"{curve.name} over training steps", width=320, height=190)
+
+
+def cmc_plot(
+    cmc: Mapping[str, NDArray[np.float64]], styles: Mapping[str, RowStyle], *, name: str, title: str
+) -> str:
+    """Cumulative match curves: share of queries with a true match among the first k, for each row.
+
+    Args:
+        cmc: Row name -> rates at k = 1, 2, ..., as fractions.
+        styles: A style for each row.
+        name: Id prefix of the plot.
+        title: For readers who do not see it.
+    """
+
+    def draw(axes: Axes) -> None:
+        for row, rates in cmc.items():
+            style = styles[row]
+            (line,) = axes.plot(np.arange(1, len(rates) + 1), 100 * rates, color=light(style.colour))
+            line.set_linewidth(style.width)
+            line.set_dashes(style.dashes)
+            line.set_zorder(2 + style.width)
+        longest = max(map(len, cmc.values()))
+        axes.set(
+            xlabel="rank k", ylabel="queries matched within k, %", ylim=(0, 102), xlim=(0.5, longest + 0.5)
+        )
+        axes.set_xticks([k for k in (1, 5, 10, 15, 20) if k <= longest])
+
+    return svg_plot(draw, name=name, title=title, width=430, height=300)
+
+
+def distance_plot(histogram: DistanceHistogram, *, name: str, title: str) -> str:
+    """Two histograms over the cosine distance, each scaled to its own number of pairs.
+
+    Args:
+        histogram: Must hold at least one pair.
+        name: Id prefix of the plot.
+        title: For readers who do not see it.
+    """
+    merged = histogram.merged(60)
+
+    def draw(axes: Axes) -> None:
+        for counts, colour, hatch in ((merged.different, "other", ""), (merged.same, "accent", "///")):
+            share = 100 * counts / max(1, counts.sum())
+            fill = axes.stairs(share, merged.edges, fill=True, color=light(colour), alpha=0.35, linewidth=0)
+            fill.set_hatch(hatch)
+            axes.stairs(share, merged.edges, color=light(colour), linewidth=1.8)
+        axes.set(xlabel="cosine distance (lower is nearer)", ylabel="share of pairs, %")
+        axes.set_ylim(bottom=0)
+
+    return svg_plot(draw, name=name, title=title, width=430, height=300)
+
+
+def person_map(projection: Projection, *, name: str) -> str:
+    """The map coloured by identity, numbered at each identity's middle; the marker tells the modality."""
+    colours = np.array([light(PEOPLE[i % len(PEOPLE)]) for i in projection.persons])
+
+    def draw(axes: Axes) -> None:
+        _scatter(axes, projection, colours)
+        for index, person_id in enumerate(projection.person_ids):
+            x, y = np.median(projection.points[projection.persons == index], axis=0)
+            box = {"boxstyle": "round,pad=0.15", "fc": light("surface"), "ec": "none", "alpha": 0.75}
+            axes.text(
+                x, y, str(person_id)[:8], color=light("ink"), size=9, ha="center", va="center", bbox=box
+            )
+
+    title = f"t-SNE map of {len(projection.points)} tracklets by identity"
+    return svg_plot(draw, name=name, title=title, width=430, height=400)
+
+
+def modality_map(projection: Projection, *, name: str) -> str:
+    """The same map coloured by modality."""
+    colours = np.array(
+        [light(MODALITIES[Modality.INFRARED if i else Modality.VISIBLE]) for i in projection.infrared]
+    )
+
+    def draw(axes: Axes) -> None:
+        _scatter(axes, projection, colours)
+
+    title = f"t-SNE map of {len(projection.points)} tracklets by modality"
+    return svg_plot(draw, name=name, title=title, width=430, height=400)
+
+
+def _scatter(axes: Axes, projection: Projection, colours: NDArray[np.str_]) -> None:
+    for modality, marker in _MARKERS.items():
+        of_modality = projection.infrared == (modality is Modality.INFRARED)
+        x, y = projection.points[of_modality].T
+        axes.scatter(x, y, s=26, c=colours[of_modality], marker=marker, linewidths=0, alpha=0.85)
+    axes.set(xticks=[], yticks=[])
+    axes.spines["bottom"].set_visible(False)
+    axes.margins(0.04)
