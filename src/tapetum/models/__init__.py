@@ -4,17 +4,25 @@ from tapetum.models.backbones.blocks import AttentionPattern, Block, attend
 from tapetum.models.backbones.clip import Clip, create_clip
 from tapetum.models.backbones.text import TEXT_B, TextConfig, TextTransformer
 from tapetum.models.backbones.vision import VIT_B_16, VisionConfig, VisionTransformer
+from tapetum.models.prompts import SharedPrompts
+from tapetum.models.text import DAY_AND_NIGHT, PHOTO, BpeTokenizer, PromptTemplate, WordTokenizer
 
 __all__ = [
+    "DAY_AND_NIGHT",
+    "PHOTO",
     "TEXT_B",
     "VIT_B_16",
     "AttentionPattern",
     "Block",
+    "BpeTokenizer",
     "Clip",
+    "PromptTemplate",
+    "SharedPrompts",
     "TextConfig",
     "TextTransformer",
     "VisionConfig",
     "VisionTransformer",
+    "WordTokenizer",
     "attend",
     "create_clip",
 ]

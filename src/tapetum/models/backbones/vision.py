@@ -13,6 +13,7 @@ between them) before a block and drop them when they have done their work.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -101,7 +102,8 @@ class ConvStem(nn.Module):
 
     Each level is a 3x3 convolution of stride 2 and `depth` residual 3x3 convolutions; a last projection
     covers the stride that is left. Early convolutions make small vision transformers learn faster and more
-    stably (Xiao et al., NeurIPS 2021).
+    stably (Xiao et al., NeurIPS 2021). Group norm instead of their batch norm: a frame's tokens never depend
+    on the rest of the batch, also not in training, where the other half is of the other modality.
     """
 
     def __init__(self, width: int, patch_size: int, channels: tuple[int, ...], depth: int) -> None:
@@ -115,7 +117,7 @@ class ConvStem(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map `[N, 3, H, W]` to patch features `[N, D, rows, columns]`."""
-        x = images.contiguous(memory_format=torch.channels_last)
+        x = images
         for level in self.levels:
             x = level(x)
         return self.projection(x)  # type: ignore[no-any-return]
@@ -127,9 +129,9 @@ class _Level(nn.Module):
     def __init__(self, before: int, after: int, depth: int) -> None:
         super().__init__()
         self.down = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(after)
+        self.norm = _norm(after)
         self.refine = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after))
+            nn.Sequential(nn.Conv2d(after, after, 3, padding=1, bias=False), _norm(after))
             for _ in range(depth)
         )
 
@@ -138,6 +140,11 @@ class _Level(nn.Module):
         for refine in self.refine:
             x = F.relu(x + refine(x))
         return x
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    """Up to eight groups of channels; as fast as batch norm on a CPU."""
+    return nn.GroupNorm(math.gcd(channels, 8), channels)
 
 
 class VisionTransformer(Tower):
