@@ -18,8 +18,8 @@ _INITIAL_STD = 0.02
 class SharedPrompts(nn.Module):
     """One prompt per identity: a fixed sentence around n learnable tokens.
 
-    The text features of all identities are `text.encode_embeddings(*prompts())`. The fixed words are copied from
-    the text tower at construction and do not follow it.
+    The text features of all identities are `text.encode_embeddings(*prompts())`. The fixed words are copied
+    from the text tower at construction and do not follow it.
 
     Attributes:
         tokens: The learnable tokens `[I, n, W]`.
@@ -38,7 +38,7 @@ class SharedPrompts(nn.Module):
             identities: I, number of training identities.
 
         Raises:
-            ValueError: No identity, a template longer than the tower's context, or ids outside its vocabulary.
+            ValueError: No identity, or a template longer than the tower's context or outside its vocabulary.
         """
         super().__init__()
         _check_fit(text, template, identities)
@@ -77,5 +77,5 @@ def _check_fit(text: TextTransformer, template: PromptTemplate, identities: int)
     if max(template.ids) >= config.vocab_size:
         raise ValueError(
             f"template has token id {max(template.ids)}; the text tower knows {config.vocab_size} ids. The "
-            "sentences DAY_AND_NIGHT and PHOTO are for CLIP's vocabulary; parse one with the tower's tokenizer"
+            "sentences DAY_AND_NIGHT and PHOTO are for CLIP's vocabulary; see PromptTemplate.parse"
         )

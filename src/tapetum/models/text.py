@@ -1,14 +1,15 @@
 """Texts to token ids.
 
 Training with prompts needs two fixed sentences only, so their ids are written here and no vocabulary file is
-needed. Free text for OpenAI's weights needs OpenAI's `bpe_simple_vocab_16e6.txt.gz`, which the user brings; the
-tiny CLIP has a closed list of words.
+needed. Free text for OpenAI's weights needs OpenAI's `bpe_simple_vocab_16e6.txt.gz`, which the user brings;
+the tiny CLIP has a closed list of words.
 """
 
 from __future__ import annotations
 
 import gzip
 import html
+import itertools
 import re
 import unicodedata
 from abc import ABC, abstractmethod
@@ -81,7 +82,7 @@ class BpeTokenizer(Tokenizer):
         """Read the merges.
 
         Args:
-            vocab_path: `bpe_simple_vocab_16e6.txt`, or the same as `.gz`: a header line, then one merge a line.
+            vocab_path: `bpe_simple_vocab_16e6.txt` or the same as `.gz`: a header, then one merge a line.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -111,7 +112,7 @@ class BpeTokenizer(Tokenizer):
     def _merge(self, symbols: list[str]) -> list[str]:
         """Join neighbours by the merge of lowest rank until none applies."""
         while len(symbols) > 1:
-            pairs = list(zip(symbols[:-1], symbols[1:], strict=True))
+            pairs = list(itertools.pairwise(symbols))
             best = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
             if best not in self._ranks:
                 break
@@ -138,9 +139,7 @@ class WordTokenizer(Tokenizer):
         self.words = tuple(words)
         for word in self.words:
             if word != word.lower() or _WORD.findall(word) != [word]:
-                raise ValueError(
-                    f"{word!r} in the word list: expected one lower-case word without punctuation"
-                )
+                raise ValueError(f"{word!r} in the word list: expected one lower-case word, no signs")
         self._ids = {word: number for number, word in enumerate(self.words, start=1)}
         if len(self._ids) != len(self.words):
             repeated = sorted({word for word in self.words if self.words.count(word) > 1})
@@ -236,7 +235,7 @@ def _byte_letters() -> dict[int, str]:
 
 
 def _split_words(text: str) -> Iterator[str]:
-    """Runs of letters, single digits, runs of other signs, and English contractions; white space separates."""
+    """English contractions, runs of letters, single digits, runs of other signs; white space separates."""
     position = 0
     while position < len(text):
         contraction = _CONTRACTION.match(text, position)
