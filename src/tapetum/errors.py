@@ -21,6 +21,10 @@ class ModelMismatchError(TapetumError, ValueError):
     """Embeddings of one model were given where those of another are stored."""
 
 
+class NoMatchError(TapetumError, ValueError):
+    """No query has a true match in the gallery, so there is nothing to average."""
+
+
 class MissingExtraError(TapetumError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 
