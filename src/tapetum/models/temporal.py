@@ -1,7 +1,7 @@
 """Attention patterns that let the frames of a clip see one another, with the weights of a frame-wise tower.
 
 Each is an `AttentionPattern` for tokens `[clips * T, 1 + rows * columns, D]`, frame after frame inside a
-clip, class token first, patches row by row; queries are all tokens or the class tokens alone. None has weights.
+clip, class token first, patches row by row; queries are all tokens or the class tokens alone. No weights.
 With T = 1 all but `StripeTube` (with more than one stripe) are plain attention.
 """
 
