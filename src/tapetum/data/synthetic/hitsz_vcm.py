@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -65,8 +66,8 @@ def write_hitsz_vcm(
     """Render a data set and write it, all or nothing.
 
     Frames are written into a hidden folder beside `root`, which takes its name at the end and is removed on
-    failure. Processes are spawned, so that a script with `workers` above 1 needs the usual `if __name__ ==
-    "__main__"`.
+    failure. Processes are spawned, so that a script that writes a large set with several of them needs the
+    usual guard of its main part.
 
     Args:
         root: folder to create; may exist if it is empty.
@@ -161,7 +162,15 @@ def _write_card(folder: Path, population: Population) -> None:
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    _write_bytes(path, "".join(f"{line}\n" for line in lines).encode("utf-8"))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    """Write a file; an error of writing (a full disk) names it, too."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _write_frames(
@@ -192,8 +201,6 @@ def _write_tracklet(folder: Path, population: Population, plan: TrackletPlan) ->
     frames = population.render(plan)
     quality = population.options.jpeg_quality
     for number, frame in zip(plan.frame_numbers, frames, strict=True):
-        path = folder / frame_path(plan, number)
-        try:
-            Image.fromarray(frame).save(path, format="JPEG", quality=quality, subsampling=0)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        jpeg = BytesIO()
+        Image.fromarray(frame).save(jpeg, format="JPEG", quality=quality, subsampling=0)
+        _write_bytes(folder / frame_path(plan, number), jpeg.getvalue())

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from tapetum.data.synthetic.anatomy import build_figure
 from tapetum.data.synthetic.cameras import Shot
-from tapetum.data.synthetic.figure import Part, build_figure
+from tapetum.data.synthetic.figure import Part
 from tapetum.data.synthetic.gait import pose
 from tapetum.data.synthetic.people import Person
 from tapetum.data.synthetic.scene import ByteArray, sample_background, sample_occluder
