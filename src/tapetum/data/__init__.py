@@ -1,1 +1,48 @@
-"""data."""
+"""From a folder on disk to batches of clips: readers, frame sampling, augmentation, PK batches, loading."""
+
+from tapetum.data.clips import (
+    TestSampling,
+    TrainSampling,
+    chunk_first,
+    chunk_random,
+    dense,
+    select_test_frames,
+    select_training_frames,
+    uniform,
+    window,
+)
+from tapetum.data.datasets import Count, DataSet, dataset_names, read_dataset
+from tapetum.data.frames import FrameCache, FrameFiles, FrameSource, open_frames, read_clip, read_frame
+from tapetum.data.loading import ClipBatch, TrainingRows, TrainLoader, clip_batches, step_seed
+from tapetum.data.samplers import CrossModalPkSampler
+from tapetum.data.transforms import Augmentation, augment
+
+__all__ = [
+    "Augmentation",
+    "ClipBatch",
+    "Count",
+    "CrossModalPkSampler",
+    "DataSet",
+    "FrameCache",
+    "FrameFiles",
+    "FrameSource",
+    "TestSampling",
+    "TrainLoader",
+    "TrainSampling",
+    "TrainingRows",
+    "augment",
+    "chunk_first",
+    "chunk_random",
+    "clip_batches",
+    "dataset_names",
+    "dense",
+    "open_frames",
+    "read_clip",
+    "read_dataset",
+    "read_frame",
+    "select_test_frames",
+    "select_training_frames",
+    "step_seed",
+    "uniform",
+    "window",
+]

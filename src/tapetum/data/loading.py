@@ -1,0 +1,353 @@
+"""Batches of uint8 clips, made ahead of the model: training batches from a sampler, test clips in row order.
+
+Every training batch is a function of (seed, epoch, step) and the place of a row in the batch of all processes
+together: the number of workers, of processes, and where a run was resumed change no pixel. Clips stay uint8
+until they are on the model's device (`Batch.normalised`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from time import perf_counter
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tapetum.data.clips import TestSampling, TrainSampling, select_test_frames, select_training_frames
+from tapetum.data.datasets._base import DataSet
+from tapetum.data.frames import FrameFiles, FrameSource
+from tapetum.data.samplers import CrossModalPkSampler
+from tapetum.data.transforms import Augmentation, augment
+from tapetum.errors import DataError
+from tapetum.types import Batch, Modality, Preprocessing, TrackletSet
+
+_ROW_DRAWS, _STEP_DRAWS = 2, 3
+_AHEAD = 2
+
+
+class _Pinnable(Protocol):
+    def pin_memory(self) -> Any: ...
+
+
+ItemT = TypeVar("ItemT", bound=_Pinnable)
+KeyT = TypeVar("KeyT")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """Training tracklets with what a batch says of them, row by row.
+
+    Attributes:
+        tracklets: N tracklets of known identity.
+        labels: int64 `[N]`, training class.
+        cameras: int64 `[N]`, index into the training cameras; -1 where unknown.
+    """
+
+    tracklets: TrackletSet
+    labels: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, dataset: DataSet) -> TrainingRows:
+        """The training tracklets of a data set, labelled by its `label_ids` and `camera_ids`.
+
+        Raises:
+            DataError: A tracklet's identity is unknown or not among `label_ids`.
+        """
+        label_of = {person: label for label, person in enumerate(dataset.label_ids)}
+        camera_of = {camera: index for index, camera in enumerate(dataset.camera_ids)}
+        for tracklet in dataset.train:
+            if tracklet.person_id not in label_of:
+                raise DataError(
+                    f"{dataset.name}: training tracklet {tracklet.tracklet_id} is of person "
+                    f"{tracklet.person_id!r}, which has no training label"
+                )
+        labels = np.array(
+            [label_of[t.person_id] for t in dataset.train if t.person_id is not None], dtype=np.int64
+        )
+        cameras = [-1 if t.camera_id is None else camera_of[t.camera_id] for t in dataset.train]
+        return cls(dataset.train, labels, np.array(cameras, dtype=np.int64))
+
+    @property
+    def modalities(self) -> list[Modality]:
+        """Modality of each row."""
+        return [t.modality for t in self.tracklets]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipBatch:
+    """Test clips in row order.
+
+    Attributes:
+        rows: int64 `[B]`, the tracklet that each clip is of; a tracklet may have several clips, in a row.
+        clips: uint8 `[B, T, 3, H, W]`.
+    """
+
+    rows: NDArray[np.int64]
+    clips: Tensor
+
+    def pin_memory(self) -> ClipBatch:
+        """The same batch in page-locked memory."""
+        return ClipBatch(self.rows, self.clips.pin_memory())
+
+
+class TrainLoader:
+    """Training batches of an epoch from any step on, made by worker processes or by one thread ahead of use.
+
+    Attributes:
+        startup_s: Seconds waited for the first batch of each pass, summed.
+        waited_s: Seconds waited for all later batches, summed: near zero when the step never waits on data.
+    """
+
+    def __init__(
+        self,
+        rows: TrainingRows,
+        sampler: CrossModalPkSampler,
+        preprocessing: Preprocessing,
+        *,
+        sampling: TrainSampling = "chunk-random",
+        augmentation: Augmentation | None = None,
+        source: FrameSource | None = None,
+        seed: int = 0,
+        workers: int = 0,
+        pin: bool = False,
+    ) -> None:
+        """Prepare; nothing is read before the first batch is asked for.
+
+        Args:
+            rows: What is sampled from; the sampler's rows are rows of this.
+            sampler: Says which rows make a batch.
+            preprocessing: Height, width and frames of a clip.
+            sampling: How T frames are chosen from a tracklet.
+            augmentation: None: none.
+            source: Frames of `rows.tracklets` at the right size; None: their files. Frames in memory are best
+                used with `workers=0`: each worker process would hold its own copy.
+            seed: Seed of the run.
+            workers: Processes that make batches (each with one torch thread, started on first use and kept
+                until `close`); 0: one thread of this process.
+            pin: Put batches into page-locked memory, for an accelerator.
+        """
+        frames = source or FrameFiles(rows.tracklets, preprocessing.height, preprocessing.width)
+        maker = _TrainingBatches(rows, sampler, frames, preprocessing, sampling, augmentation, seed)
+        self.steps = sampler.steps
+        self.startup_s = 0.0
+        self.waited_s = 0.0
+        self._feed = _Feed(maker, workers, pin)
+
+    def batches(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from `start_step` to its end, clips uint8 `[B, T, 3, H, W]`.
+
+        Raises:
+            DataError: A frame cannot be read; the message names its file.
+        """
+        keys = [(epoch, step) for step in range(start_step, self.steps)]
+        with closing(self._feed.stream(keys)) as stream:
+            for count in range(len(keys) + 1):
+                began = perf_counter()
+                batch = next(stream, None)
+                waited = perf_counter() - began
+                if count:
+                    self.waited_s += waited
+                else:
+                    self.startup_s += waited
+                if batch is not None:
+                    yield batch
+
+    def close(self) -> None:
+        """Stop the worker processes, if any; a later `batches` starts new ones."""
+        self._feed.close()
+
+
+def clip_batches(
+    tracklets: TrackletSet,
+    preprocessing: Preprocessing,
+    *,
+    sampling: TestSampling = "chunk-first",
+    batch_size: int = 32,
+    source: FrameSource | None = None,
+    workers: int = 0,
+    pin: bool = False,
+) -> Iterator[ClipBatch]:
+    """The test clips of `tracklets` in their order, `batch_size` at a time; the last batch may be smaller.
+
+    With "dense" sampling a tracklet has several clips: average their features, then L2-normalise.
+
+    Args:
+        tracklets: What to read.
+        preprocessing: Height, width and frames of a clip.
+        sampling: How frames are chosen; see `select_test_frames`.
+        batch_size: B, clips in a batch.
+        source: Frames of `tracklets` at the right size; None: their files.
+        workers: Processes that make batches; 0: one thread of this process.
+        pin: Put batches into page-locked memory, for an accelerator.
+
+    Raises:
+        ValueError: `batch_size` below 1 or an unknown `sampling`.
+        DataError: A tracklet has no frames, or a frame cannot be read; the message names its file.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, found {batch_size}")
+    frames = source or FrameFiles(tracklets, preprocessing.height, preprocessing.width)
+    chosen = [select_test_frames(sampling, int(n), preprocessing.frames) for n in frames.lengths]
+    if not chosen:
+        return
+    rows = np.repeat(np.arange(len(chosen)), [len(c) for c in chosen])
+    feed = _Feed(_TestBatches(frames, rows, np.concatenate(chosen), batch_size), workers, pin)
+    with closing(feed), closing(feed.stream(range(-(-len(rows) // batch_size)))) as stream:
+        yield from stream
+
+
+class _TrainingBatches(Dataset[Batch]):
+    """(epoch, step) -> Batch; pure, and small enough to be sent to worker processes."""
+
+    def __init__(
+        self,
+        rows: TrainingRows,
+        sampler: CrossModalPkSampler,
+        frames: FrameSource,
+        preprocessing: Preprocessing,
+        sampling: TrainSampling,
+        augmentation: Augmentation | None,
+        seed: int,
+    ) -> None:
+        self.rows, self.sampler, self.frames, self.seed = rows, sampler, frames, seed
+        self.preprocessing, self.sampling, self.augmentation = preprocessing, sampling, augmentation
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        epoch, step = key
+        rows = self.sampler.batch(epoch, step)
+        size = self.preprocessing
+        clips = np.empty((len(rows), size.frames, 3, size.height, size.width), dtype=np.uint8)
+        for i, (row, position) in enumerate(zip(rows, self.sampler.positions, strict=True)):
+            generator = np.random.default_rng([self.seed, _ROW_DRAWS, epoch, step, int(position)])
+            self._write_clip(int(row), generator, clips[i])
+        infrared = [self.rows.tracklets[int(row)].modality is Modality.INFRARED for row in rows]
+        return Batch(
+            torch.from_numpy(clips),
+            torch.from_numpy(self.rows.labels[rows]),
+            torch.tensor(infrared),
+            torch.from_numpy(self.rows.cameras[rows]),
+            step_seed(self.seed, epoch, step),
+        )
+
+    def _write_clip(self, row: int, generator: np.random.Generator, out: NDArray[np.uint8]) -> None:
+        positions = select_training_frames(
+            self.sampling, int(self.frames.lengths[row]), self.preprocessing.frames, generator
+        )
+        clip = self.frames.clip(row, positions)
+        if self.augmentation is None:
+            out[:] = clip
+        else:
+            augment(clip, self.rows.tracklets[row].modality, generator, self.augmentation, out)
+
+
+class _TestBatches(Dataset[ClipBatch]):
+    """Number of a batch -> ClipBatch."""
+
+    def __init__(
+        self, frames: FrameSource, rows: NDArray[np.int64], positions: NDArray[np.int64], batch_size: int
+    ) -> None:
+        self.frames, self.rows, self.positions, self.batch_size = frames, rows, positions, batch_size
+
+    def __getitem__(self, index: int) -> ClipBatch:
+        part = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        chosen = zip(self.rows[part], self.positions[part], strict=True)
+        clips = [self.frames.clip(int(row), positions) for row, positions in chosen]
+        return ClipBatch(self.rows[part], torch.from_numpy(np.stack(clips)))
+
+
+def step_seed(seed: int, epoch: int, step: int) -> int:
+    """What all randomness on the model's side of a step is drawn from: 63 bits mixed from the numbers."""
+    mixed = np.random.SeedSequence([seed, _STEP_DRAWS, epoch, step]).generate_state(1, np.uint64)
+    return int(mixed[0] >> np.uint64(1))
+
+
+class _Keys(Sequence[Any]):
+    """The keys of the pass that comes next; changeable, so that worker processes outlive a pass."""
+
+    def __init__(self) -> None:
+        self.keys: Sequence[Any] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.keys[index]
+
+
+class _Feed(Generic[ItemT]):
+    """Makes items ahead of use: in worker processes that live until `close`, or in one thread per pass."""
+
+    def __init__(self, maker: Dataset[ItemT], workers: int, pin: bool) -> None:
+        if workers < 0:
+            raise ValueError(f"workers must be 0 or more, found {workers}")
+        self._maker, self._workers, self._pin = maker, workers, pin
+        self._keys = _Keys()
+        self._loader: DataLoader[ItemT] | None = None
+
+    def stream(self, keys: Sequence[Any]) -> Generator[ItemT, None, None]:
+        """The items of `keys` in order; closing the iterator stops the work."""
+        return self._from_processes(keys) if self._workers else self._from_thread(keys)
+
+    def close(self) -> None:
+        self._loader = None
+
+    def _from_thread(self, keys: Sequence[Any]) -> Generator[ItemT, None, None]:
+        return run_ahead(self._make, keys)
+
+    def _make(self, key: Any) -> ItemT:
+        item = self._maker[key]
+        return item.pin_memory() if self._pin else item
+
+    def _from_processes(self, keys: Sequence[Any]) -> Generator[ItemT, None, None]:
+        self._keys.keys = keys
+        if self._loader is None:
+            self._loader = DataLoader(
+                self._maker,
+                batch_size=None,
+                sampler=self._keys,
+                num_workers=self._workers,
+                collate_fn=_unchanged,
+                pin_memory=self._pin,
+                prefetch_factor=_AHEAD,
+                persistent_workers=True,
+                multiprocessing_context="spawn",
+            )
+        try:
+            yield from self._loader
+        except BaseException:
+            self.close()
+            raise
+
+
+def run_ahead(
+    make: Callable[[KeyT], ItemT], keys: Sequence[KeyT], ahead: int = _AHEAD
+) -> Generator[ItemT, None, None]:
+    """`make(key)` for each key in order, up to `ahead` of them made by a thread before they are asked for.
+
+    Closing the iterator, or an exception of `make`, stops the thread after the item it is at.
+    """
+    rest = iter(keys)
+    waiting: deque[Future[ItemT]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="tapetum-data")
+    try:
+        waiting.extend(pool.submit(make, key) for key in islice(rest, ahead))
+        while waiting:
+            item = waiting.popleft().result()
+            waiting.extend(pool.submit(make, key) for key in islice(rest, 1))
+            yield item
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _unchanged(item: ItemT) -> ItemT:
+    return item
