@@ -1,0 +1,129 @@
+"""Some queries at a time against the whole gallery, in person order: what the ranks are counted from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tapetum.evaluation._identities import GalleryOrder, IntArray
+from tapetum.evaluation._products import NegativeProducts
+
+_BLOCK_ENTRIES = 1 << 24  # at most this many distances are held at a time
+_BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some queries against the whole gallery, in person order.
+
+    Attributes:
+        distance: `[b, G]`; +inf where a pair is left out.
+        codes: `[b]` person code of each query, -1 where nobody in the gallery is that person.
+        columns: `[b, P]` columns of the query's person, padded.
+        kept: `[b, P]` false for padding and for pairs left out.
+        left_out: Rows of the block -> bool `[r, G]`, the pairs left out.
+    """
+
+    distance: Tensor
+    codes: IntArray
+    columns: IntArray
+    kept: NDArray[np.bool_]
+    left_out: Callable[[IntArray], NDArray[np.bool_]]
+
+
+def distance_blocks(
+    matrix: Tensor, removed: Tensor | None, query_codes: IntArray, gallery: GalleryOrder
+) -> Iterator[Block]:
+    """Blocks of a distance matrix `[Q, G]` with the pairs `removed` (bool `[Q, G]` or None) left out.
+
+    Raises:
+        ValueError: A distance is NaN; the query's row is named.
+    """
+    size = len(gallery.codes)
+    order = torch.from_numpy(gallery.order).to(matrix.device)
+    for rows in block_rows(len(query_codes), size, _BLOCK_ROWS):
+        codes = query_codes[rows]
+        distance = matrix[rows].index_select(1, order)
+        _refuse_nan(distance, rows.start)
+        columns, kept = gallery.columns_of(codes)
+        if removed is None:
+            yield Block(
+                distance, codes, columns, kept, lambda chosen: np.zeros((len(chosen), size), np.bool_)
+            )
+            continue
+        mask = removed[rows].index_select(1, order)
+        distance.masked_fill_(mask, float("inf"))
+        left_out = mask.cpu().numpy()
+        kept &= ~np.take_along_axis(left_out, columns, axis=1)
+        yield Block(distance, codes, columns, kept, left_out.__getitem__)
+
+
+def embedding_blocks(
+    vectors: tuple[NDArray[np.float32], NDArray[np.float32]],
+    query_codes: IntArray,
+    gallery: GalleryOrder,
+    cameras: tuple[IntArray, IntArray],
+    block: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Iterator[Block]:
+    """Blocks of the negative dot products of query and gallery `vectors` (`[Q, D]`, `[G, D]`).
+
+    Args:
+        vectors: Of the queries and of the gallery.
+        query_codes: Person codes `[Q]`.
+        gallery: The gallery's people.
+        cameras: Camera codes of queries and gallery; a query's own person in its own camera is left out.
+        block: Most queries at a time.
+        device: Where the products are computed.
+        dtype: float32 or float64.
+    """
+    queries = torch.from_numpy(np.require(vectors[0], requirements=["C", "W"])).to(device, dtype)
+    products = NegativeProducts(torch.from_numpy(vectors[1][gallery.order]).to(device, dtype))
+    gallery_cameras = cameras[1][gallery.order]
+    for rows in block_rows(len(query_codes), len(gallery.codes), block):
+        codes = query_codes[rows]
+        distance = products(queries[rows])
+        columns, kept = gallery.columns_of(codes)
+        rule = _CameraRule(codes, cameras[0][rows], gallery, gallery_cameras)
+        same = kept & (rule.gallery_cameras[columns] == rule.cameras[:, None])
+        row, slot = np.nonzero(same)
+        where = torch.from_numpy(row).to(device), torch.from_numpy(columns[row, slot]).to(device)
+        distance[where] = float("inf")
+        yield Block(distance, codes, columns, kept & ~same, rule)
+
+
+@dataclass(frozen=True, slots=True)
+class _CameraRule:
+    """A query's own person in its own camera is left out; camera code -1 is nobody's."""
+
+    codes: IntArray
+    cameras: IntArray
+    gallery: GalleryOrder
+    gallery_cameras: IntArray
+    """In person order."""
+
+    def __call__(self, rows: IntArray) -> NDArray[np.bool_]:
+        same_person = self.gallery.codes[self.gallery.order] == self.codes[rows, None]
+        same_camera = self.gallery_cameras == self.cameras[rows, None]
+        both: NDArray[np.bool_] = same_person & same_camera
+        return both
+
+
+def block_rows(queries: int, gallery: int, most: int) -> Iterator[slice]:
+    """Row ranges of at most `most` queries, fewer where the gallery is large; none for an empty gallery."""
+    rows = max(1, min(most, _BLOCK_ENTRIES // max(1, gallery)))
+    for first in range(0, queries if gallery else 0, rows):
+        yield slice(first, min(first + rows, queries))
+
+
+def _refuse_nan(distance: Tensor, first: int) -> None:
+    bad = torch.isnan(distance.amin(dim=1))  # the minimum of a row with a NaN is NaN
+    if bad.any():
+        row = first + int(bad.nonzero()[0, 0])
+        raise ValueError(f"distance holds NaN in row {row} (query {row})")

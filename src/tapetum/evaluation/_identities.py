@@ -1,0 +1,99 @@
+"""Identifiers become codes; the gallery is put into person order once, so a person's columns are a slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tapetum.types import Id
+
+Ids = Sequence[Id | None] | NDArray[np.generic] | Tensor
+"""Integer or text identifiers; None where unknown."""
+
+IntArray = NDArray[np.int64]
+
+
+def as_ids(ids: Ids, what: str) -> list[Id | None]:
+    """The identifiers as plain Python integers and texts.
+
+    Raises:
+        ValueError: An array that is not one-dimensional.
+        TypeError: An identifier that is neither an integer, a text nor None.
+    """
+    if isinstance(ids, Tensor):
+        ids = ids.detach().cpu().numpy()
+    if isinstance(ids, np.ndarray):
+        if ids.ndim != 1:
+            raise ValueError(f"{what} have shape {ids.shape}; expected one dimension")
+        found: Iterable[object] = ids.tolist()
+    else:
+        found = (i.item() if isinstance(i, np.generic | Tensor) else i for i in ids)
+    return [_checked(i, what) for i in found]
+
+
+def _checked(value: object, what: str) -> Id | None:
+    if value is None or isinstance(value, int | str):
+        return value
+    raise TypeError(f"{what} hold {value!r} of type {type(value).__name__}; expected integers, texts or None")
+
+
+def shared_codes(query: Sequence[Id | None], gallery: Sequence[Id | None]) -> tuple[IntArray, IntArray]:
+    """Codes of both lists `[Q]`, `[G]`: equal exactly where the identifiers are equal and known.
+
+    Gallery codes are 0..E-1 in order of first appearance; every unknown gallery entry gets a code of its
+    own. A query whose identifier is unknown or not in the gallery gets -1.
+    """
+    known: dict[Id, int] = {}
+    codes = np.empty(len(gallery), dtype=np.int64)
+    total = 0
+    for column, identifier in enumerate(gallery):
+        if identifier is None or identifier not in known:
+            codes[column] = total
+            total += 1
+            if identifier is not None:
+                known[identifier] = total - 1
+        else:
+            codes[column] = known[identifier]
+    wanted = [-1 if i is None else known.get(i, -1) for i in query]
+    return np.asarray(wanted, dtype=np.int64), codes
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryOrder:
+    """The gallery in person order.
+
+    Attributes:
+        codes: `[G]` person code of each gallery item, in gallery order.
+        order: `[G]` gallery item at each column of the person order.
+        column: `[G]` column of each gallery item: the inverse of `order`.
+        starts: `[E + 1]` first column of each person, and G at the end.
+    """
+
+    codes: IntArray
+    order: IntArray
+    column: IntArray
+    starts: IntArray
+
+    @classmethod
+    def of(cls, codes: IntArray) -> GalleryOrder:
+        """Group a gallery by its person codes 0..E-1; items of a person keep their order."""
+        order = np.argsort(codes, kind="stable")
+        column = np.empty_like(order)
+        column[order] = np.arange(len(order))
+        people = int(codes.max()) + 1 if len(codes) else 0
+        starts = np.searchsorted(codes[order], np.arange(people + 1))
+        return cls(codes, order, column, starts)
+
+    def columns_of(self, codes: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+        """Columns `[b, P]` of the people with `codes` `[b]`, padded, and which of them are no padding."""
+        known = codes >= 0
+        person = np.where(known, codes, 0)
+        start = self.starts[person]
+        count = np.where(known, self.starts[person + 1] - start, 0)
+        slot = np.arange(max(int(count.max(initial=0)), 1))
+        present = slot < count[:, None]
+        return np.where(present, start[:, None] + slot, 0), present
