@@ -2,6 +2,7 @@
 
 from tapetum.models.backbones.blocks import AttentionPattern, Block, attend
 from tapetum.models.backbones.clip import Clip, create_clip
+from tapetum.models.backbones.clip_files import load_clip, read_notes, save_clip
 from tapetum.models.backbones.text import TEXT_B, TextConfig, TextTransformer
 from tapetum.models.backbones.vision import VIT_B_16, VisionConfig, VisionTransformer
 from tapetum.models.prompts import SharedPrompts
@@ -25,4 +26,7 @@ __all__ = [
     "WordTokenizer",
     "attend",
     "create_clip",
+    "load_clip",
+    "read_notes",
+    "save_clip",
 ]

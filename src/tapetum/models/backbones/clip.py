@@ -12,7 +12,8 @@ from tapetum.models.backbones.text import TextConfig, TextTransformer
 from tapetum.models.backbones.vision import VisionConfig, VisionTransformer
 
 _LOG = logging.getLogger(__name__)
-_INITIAL_TEMPERATURE = 0.07
+INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
+"""Logarithm of the factor on similarities in OpenAI's initialisation: a temperature of 0.07."""
 
 
 class Clip(nn.Module):
@@ -32,7 +33,7 @@ class Clip(nn.Module):
             )
         self.visual = VisionTransformer(vision)
         self.text = TextTransformer(text) if text is not None else None
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / _INITIAL_TEMPERATURE)))
+        self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Joint embeddings `[N, output_dim]`, not normalised, of normalised frames `[N, 3, H, W]`."""

@@ -1,0 +1,110 @@
+"""From the tensors of a file to a CLIP: every tensor is accounted for, or an error names it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tapetum.errors import CheckpointError
+from tapetum.models.backbones.clip import INITIAL_LOGIT_SCALE, Clip
+from tapetum.models.backbones.clip_layouts import Layout
+from tapetum.models.backbones.text import TextConfig
+from tapetum.models.backbones.vision import VisionConfig
+from tapetum.models.weight_files import WeightFile
+
+
+class FileTensors:
+    """The tensors of a file under our names, with a book of which have been used.
+
+    Attributes:
+        path: The file.
+        layout: How the file names its tensors.
+    """
+
+    def __init__(self, weights: WeightFile, layout: Layout) -> None:
+        self.path = weights.path
+        self.layout = layout
+        self._stored = weights.tensors
+        self._unused = {name for name in weights.tensors if not layout.harmless.fullmatch(name)}
+
+    def take(self, ours: str, shape: torch.Size | None = None) -> Tensor:
+        """Our tensor `ours` as float32, checked against `shape` where it is known.
+
+        Raises:
+            CheckpointError: A source is missing, or does not fit.
+        """
+        recipe = self.layout.recipe(ours)
+        for source in recipe.sources:
+            if source not in self._stored:
+                wanted = "" if shape is None else f" for {ours} of shape {tuple(shape)}"
+                raise CheckpointError(
+                    f"{self.path}: tensor {source!r} is missing{wanted}; a CLIP of {self.layout.title} has it"
+                )
+        found = [self._stored[source] for source in recipe.sources]
+        try:
+            made = recipe.make(*found).float().contiguous()
+        except (RuntimeError, IndexError):
+            made = None
+        if made is None or (shape is not None and made.shape != shape):
+            given = ", ".join(f"{s!r} {tuple(t.shape)}" for s, t in zip(recipe.sources, found, strict=True))
+            wanted = "a weight matrix" if shape is None else f"{ours} of shape {tuple(shape)}"
+            raise CheckpointError(f"{self.path}: tensor {given} does not fit: expected {wanted}")
+        self._unused.difference_update(recipe.sources)
+        return made
+
+    def sizes(self, ours: str, dimensions: int) -> tuple[int, ...]:
+        """Shape of our tensor `ours`.
+
+        Raises:
+            CheckpointError: Another number of dimensions than `dimensions`.
+        """
+        made = self.take(ours)
+        if made.ndim != dimensions:
+            raise CheckpointError(
+                f"{self.path}: tensor {', '.join(self.layout.recipe(ours).sources)} has shape "
+                f"{tuple(made.shape)}: expected {dimensions} dimensions"
+            )
+        return tuple(made.shape)
+
+    @property
+    def names(self) -> list[str]:
+        """Names in the file, in its order."""
+        return list(self._stored)
+
+    def has(self, ours: str) -> bool:
+        """Whether the file holds all that our tensor `ours` is made of."""
+        return all(source in self._stored for source in self.layout.recipe(ours).sources)
+
+    def check_all_used(self) -> None:
+        """Do nothing if every tensor of the file has been taken.
+
+        Raises:
+            CheckpointError: Some were not; they are named.
+        """
+        if self._unused:
+            names = sorted(self._unused)
+            some = ", ".join(f"{name!r} {tuple(self._stored[name].shape)}" for name in names[:4])
+            more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+            raise CheckpointError(f"{self.path}: unexpected tensors: {some}{more}")
+
+
+def build_clip(vision: VisionConfig, text: TextConfig | None, tensors: FileTensors) -> Clip:
+    """A CLIP of these shapes with the weights of a file.
+
+    Raises:
+        CheckpointError: A tensor is missing, left over, or of another shape.
+    """
+    try:
+        with torch.device("meta"):
+            clip = Clip(vision, text)
+    except ValueError as error:
+        raise CheckpointError(f"{tensors.path}: {error}") from None
+    state: dict[str, Tensor] = {}
+    for name, expected in clip.state_dict().items():
+        if name == "logit_scale" and text is None and not tensors.has(name):
+            state[name] = torch.tensor(INITIAL_LOGIT_SCALE)
+        else:
+            state[name] = tensors.take(name, expected.shape)
+    tensors.check_all_used()
+    clip.load_state_dict(state, assign=True)
+    return clip
