@@ -27,18 +27,21 @@ class BatchConfig(Config):
     identities: int = Field(4, ge=1, description="P, identities in a batch")
     tracklets: int = Field(4, ge=1, description="K, tracklets per identity and modality")
     frame_sampling: Literal["chunk-random", "window"] = Field(
-        "chunk-random", description="training frames: one per chunk, or T consecutive ones from a random start"
+        "chunk-random",
+        description="training frames: one per chunk, or T consecutive ones from a random start",
     )
 
 
 class AugmentConfig(Config):
-    """Training augmentation; crop, flip and channel choice are drawn once per tracklet when `sync` is true."""
+    """Training augmentation; `sync` draws crop, flip and channel choice once per tracklet."""
 
     pad: int = Field(10, ge=0, description="pixels of zero padding before the random crop")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
     erase: float = Field(0.5, ge=0, le=1, description="probability of random erasing, per frame")
     channels: bool = Field(True, description="channel augmentation: copy one channel into all three, or grey")
-    sync: bool = Field(True, description="draw crop, flip and channels once per tracklet instead of per frame")
+    sync: bool = Field(
+        True, description="draw crop, flip and channels once per tracklet instead of per frame"
+    )
 
 
 class ScheduleConfig(Config):
@@ -129,13 +132,13 @@ class Stage(ABC):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Named losses, each a scalar float32, of a batch with normalised clips (see `Batch`)."""
 
-    def before_stage(self, context: StageContext) -> None:
+    def before_stage(self, context: StageContext) -> None:  # noqa: B027
         """Hook: once before the first step of the stage (cache features, fill memories)."""
 
-    def before_epoch(self, epoch: int, context: StageContext) -> None:
+    def before_epoch(self, epoch: int, context: StageContext) -> None:  # noqa: B027
         """Hook: before each epoch, counted from 0 (rebuild prototypes)."""
 
-    def after_stage(self, context: StageContext) -> None:
+    def after_stage(self, context: StageContext) -> None:  # noqa: B027
         """Hook: once after the last step, before the checkpoint (rebuild buffers that `encode` reads)."""
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
