@@ -7,39 +7,26 @@ until they are on the model's device (`Batch.normalised`).
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from time import perf_counter
-from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from tapetum.data.clips import TestSampling, TrainSampling, select_test_frames, select_training_frames
 from tapetum.data.datasets._base import DataSet
 from tapetum.data.frames import FrameFiles, FrameSource
+from tapetum.data.prefetching import Prefetcher
 from tapetum.data.samplers import CrossModalPkSampler
 from tapetum.data.transforms import Augmentation, augment
 from tapetum.errors import DataError
 from tapetum.types import Batch, Modality, Preprocessing, TrackletSet
 
 _ROW_DRAWS, _STEP_DRAWS = 2, 3
-_AHEAD = 2
-
-
-class _Pinnable(Protocol):
-    def pin_memory(self) -> Any: ...
-
-
-ItemT = TypeVar("ItemT", bound=_Pinnable)
-KeyT = TypeVar("KeyT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +128,7 @@ class TrainLoader:
         self.steps = sampler.steps
         self.startup_s = 0.0
         self.waited_s = 0.0
-        self._feed = _Feed(maker, workers, pin)
+        self._feed = Prefetcher(maker, workers=workers, pin=pin)
 
     def batches(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` from `start_step` to its end, clips uint8 `[B, T, 3, H, W]`.
@@ -201,12 +188,13 @@ def clip_batches(
     if not chosen:
         return
     rows = np.repeat(np.arange(len(chosen)), [len(c) for c in chosen])
-    feed = _Feed(_TestBatches(frames, rows, np.concatenate(chosen), batch_size), workers, pin)
+    maker = _TestBatches(frames, rows, np.concatenate(chosen), batch_size)
+    feed = Prefetcher(maker, workers=workers, pin=pin)
     with closing(feed), closing(feed.stream(range(-(-len(rows) // batch_size)))) as stream:
         yield from stream
 
 
-class _TrainingBatches(Dataset[Batch]):
+class _TrainingBatches:
     """(epoch, step) -> Batch; pure, and small enough to be sent to worker processes."""
 
     def __init__(
@@ -222,7 +210,7 @@ class _TrainingBatches(Dataset[Batch]):
         self.rows, self.sampler, self.frames, self.seed = rows, sampler, frames, seed
         self.preprocessing, self.sampling, self.augmentation = preprocessing, sampling, augmentation
 
-    def __getitem__(self, key: tuple[int, int]) -> Batch:
+    def __call__(self, key: tuple[int, int]) -> Batch:
         epoch, step = key
         rows = self.sampler.batch(epoch, step)
         size = self.preprocessing
@@ -250,7 +238,7 @@ class _TrainingBatches(Dataset[Batch]):
             augment(clip, self.rows.tracklets[row].modality, generator, self.augmentation, out)
 
 
-class _TestBatches(Dataset[ClipBatch]):
+class _TestBatches:
     """Number of a batch -> ClipBatch."""
 
     def __init__(
@@ -258,7 +246,7 @@ class _TestBatches(Dataset[ClipBatch]):
     ) -> None:
         self.frames, self.rows, self.positions, self.batch_size = frames, rows, positions, batch_size
 
-    def __getitem__(self, index: int) -> ClipBatch:
+    def __call__(self, index: int) -> ClipBatch:
         part = slice(index * self.batch_size, (index + 1) * self.batch_size)
         chosen = zip(self.rows[part], self.positions[part], strict=True)
         clips = [self.frames.clip(int(row), positions) for row, positions in chosen]
@@ -269,85 +257,3 @@ def step_seed(seed: int, epoch: int, step: int) -> int:
     """What all randomness on the model's side of a step is drawn from: 63 bits mixed from the numbers."""
     mixed = np.random.SeedSequence([seed, _STEP_DRAWS, epoch, step]).generate_state(1, np.uint64)
     return int(mixed[0] >> np.uint64(1))
-
-
-class _Keys(Sequence[Any]):
-    """The keys of the pass that comes next; changeable, so that worker processes outlive a pass."""
-
-    def __init__(self) -> None:
-        self.keys: Sequence[Any] = ()
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.keys[index]
-
-
-class _Feed(Generic[ItemT]):
-    """Makes items ahead of use: in worker processes that live until `close`, or in one thread per pass."""
-
-    def __init__(self, maker: Dataset[ItemT], workers: int, pin: bool) -> None:
-        if workers < 0:
-            raise ValueError(f"workers must be 0 or more, found {workers}")
-        self._maker, self._workers, self._pin = maker, workers, pin
-        self._keys = _Keys()
-        self._loader: DataLoader[ItemT] | None = None
-
-    def stream(self, keys: Sequence[Any]) -> Generator[ItemT, None, None]:
-        """The items of `keys` in order; closing the iterator stops the work."""
-        return self._from_processes(keys) if self._workers else self._from_thread(keys)
-
-    def close(self) -> None:
-        self._loader = None
-
-    def _from_thread(self, keys: Sequence[Any]) -> Generator[ItemT, None, None]:
-        return run_ahead(self._make, keys)
-
-    def _make(self, key: Any) -> ItemT:
-        item = self._maker[key]
-        return item.pin_memory() if self._pin else item
-
-    def _from_processes(self, keys: Sequence[Any]) -> Generator[ItemT, None, None]:
-        self._keys.keys = keys
-        if self._loader is None:
-            self._loader = DataLoader(
-                self._maker,
-                batch_size=None,
-                sampler=self._keys,
-                num_workers=self._workers,
-                collate_fn=_unchanged,
-                pin_memory=self._pin,
-                prefetch_factor=_AHEAD,
-                persistent_workers=True,
-                multiprocessing_context="spawn",
-            )
-        try:
-            yield from self._loader
-        except BaseException:
-            self.close()
-            raise
-
-
-def run_ahead(
-    make: Callable[[KeyT], ItemT], keys: Sequence[KeyT], ahead: int = _AHEAD
-) -> Generator[ItemT, None, None]:
-    """`make(key)` for each key in order, up to `ahead` of them made by a thread before they are asked for.
-
-    Closing the iterator, or an exception of `make`, stops the thread after the item it is at.
-    """
-    rest = iter(keys)
-    waiting: deque[Future[ItemT]] = deque()
-    pool = ThreadPoolExecutor(1, thread_name_prefix="tapetum-data")
-    try:
-        waiting.extend(pool.submit(make, key) for key in islice(rest, ahead))
-        while waiting:
-            item = waiting.popleft().result()
-            waiting.extend(pool.submit(make, key) for key in islice(rest, 1))
-            yield item
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _unchanged(item: ItemT) -> ItemT:
-    return item
