@@ -21,8 +21,11 @@ from torch import Tensor
 from tapetum.evaluation._identities import IntArray
 
 FloatArray = NDArray[np.floating]
-_CHUNK_ROWS = 16  # 16 x 20,000 float32 stay in a core's second-level cache
-_BYTE_SUMS = 255  # that many 0/1 bytes add up without overflow
+_CHUNK_ROWS = 16
+_TILE_COLUMNS = 1 << 14  # 16 x 16,384 float32 are 1 MiB: they stay in a core's second-level cache
+_RUN_BYTES = 1 << 10
+_EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
+_BYTE = np.uint64(8)
 
 
 def count_below(distance: Tensor, values: FloatArray) -> tuple[IntArray, IntArray]:
@@ -33,18 +36,19 @@ def count_below(distance: Tensor, values: FloatArray) -> tuple[IntArray, IntArra
         values: `[b, P]` of the same floating type, ascending in each row.
 
     Returns:
-        Two int64 arrays `[b, P]`.
+        Two int64 arrays `[b, P]`; what stands at a value of +inf means nothing.
     """
     if distance.device.type != "cpu":
         return _search_on_device(distance, values)
     rows = distance.numpy()
     count = _by_sorting if values.shape[1] > _sort_to_scan_ratio() else _by_scanning
-    below = np.empty(values.shape, dtype=np.int64)
-    equal = np.empty(values.shape, dtype=np.int64)
+    below = np.zeros(values.shape, dtype=np.int64)
+    equal = np.zeros(values.shape, dtype=np.int64)
 
     def work(first: int) -> None:
         chunk = slice(first, first + _CHUNK_ROWS)
-        below[chunk], equal[chunk] = count(rows[chunk], values[chunk])
+        finite = int((values[chunk] < np.inf).sum(axis=1).max())
+        below[chunk, :finite], equal[chunk, :finite] = count(rows[chunk], values[chunk, :finite])
 
     _for_chunks(work, len(rows))
     return below, equal
@@ -81,33 +85,31 @@ def _for_chunks(work: Callable[[int], None], rows: int) -> None:
 
 
 def _by_scanning(rows: FloatArray, values: FloatArray) -> tuple[IntArray, IntArray]:
-    """Compare every row with each of its values in turn."""
-    padded, lanes = _padded_width(rows.shape[1])
-    mask = np.zeros((len(rows), padded), dtype=np.bool_)
-    inside = mask[:, : rows.shape[1]]
-    below = np.empty(values.shape, dtype=np.int64)
-    equal = np.empty(values.shape, dtype=np.int64)
-    for slot in range(values.shape[1]):
-        value = values[:, slot : slot + 1]
-        np.less(rows, value, out=inside)
-        below[:, slot] = _row_sums(mask, lanes)
-        np.equal(rows, value, out=inside)
-        equal[:, slot] = _row_sums(mask, lanes)
-    return below, equal
+    """Compare every row with each of its values in turn, a tile of columns at a time."""
+    counts = np.zeros((2, *values.shape), dtype=np.int64)
+    for first in range(0, rows.shape[1], _TILE_COLUMNS):
+        tile = rows[:, first : first + _TILE_COLUMNS]
+        width = -(-tile.shape[1] // _RUN_BYTES) * _RUN_BYTES
+        masks = np.zeros((2, len(rows), width), dtype=np.bool_)
+        smaller, same = masks[:, :, : tile.shape[1]]
+        for slot in range(values.shape[1]):
+            value = values[:, slot : slot + 1]
+            np.less(tile, value, out=smaller)
+            np.equal(tile, value, out=same)
+            counts[:, :, slot] += _true_entries(masks)
+    return counts[0], counts[1]
 
 
-def _padded_width(width: int) -> tuple[int, int]:
-    """The least width that splits into at most 255 equal runs of `lanes` words of 8 bytes, and `lanes`."""
-    words = -(-width // 8)
-    lanes = -(-words // _BYTE_SUMS)
-    return -(-words // lanes) * lanes * 8, lanes
+def _true_entries(masks: NDArray[np.bool_]) -> IntArray:
+    """`[2, b]` how many entries of each row of `masks` `[2, b, W]` are true; W is a multiple of 1,024.
 
-
-def _row_sums(mask: NDArray[np.bool_], lanes: int) -> IntArray:
-    """How many entries of each row are true; eight bytes are added at a time."""
-    words = mask.view(np.uint64).reshape(len(mask), -1, lanes).sum(axis=1)
-    sums: IntArray = words.view(np.uint8).sum(axis=1, dtype=np.int64)
-    return sums
+    Rows are added as words of eight 0/1 bytes. A byte holds up to 255, so runs of 1,024 bytes are added
+    first; then neighbouring bytes are paired into 16 bits and the 128 words of a run are added.
+    """
+    words = masks.view(np.uint64).reshape(2, masks.shape[1], -1, _RUN_BYTES // 8).sum(axis=2)
+    pairs = ((words & _EVEN_BYTES) + ((words >> _BYTE) & _EVEN_BYTES)).sum(axis=2)
+    counts: IntArray = pairs.view(np.uint16).reshape(2, -1, 4).sum(axis=2, dtype=np.int64)
+    return counts
 
 
 def _by_sorting(rows: FloatArray, values: FloatArray) -> tuple[IntArray, IntArray]:
