@@ -39,6 +39,11 @@ class DistanceHistogram:
         couples = same.sum() * different.sum()
         return float(same @ (farther + different / 2) / couples) if couples else float("nan")
 
+    def mean(self, counts: NDArray[np.int64]) -> float:
+        """Mean distance of the pairs in `counts` (`same` or `different`), to half a bin; nan without one."""
+        middles = (self.edges[:-1] + self.edges[1:]) / 2
+        return float(counts @ middles / counts.sum()) if counts.sum() else float("nan")
+
     def merged(self, bins: int) -> DistanceHistogram:
         """The same counts in `bins` bins over the range where there are any.
 

@@ -30,7 +30,7 @@ class Curve:
     values: NDArray[np.float64]
 
     def averaged(self, points: int) -> Curve:
-        """The same curve in at most `points` points, each the mean of equally many steps (the last: the rest)."""
+        """The same curve in at most `points` points, each the mean of equally many; the last, of the rest."""
         size = -(-len(self.steps) // points)
         if size <= 1:
             return self

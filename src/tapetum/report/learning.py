@@ -1,0 +1,92 @@
+"""The learning section: what a training log says, as groups of plots with what to read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tapetum.report.figures import learning_plot
+from tapetum.report.training_log import Curve, TrainingLog, read_training_log
+
+
+@dataclass(frozen=True, slots=True)
+class LearningPlot:
+    """One quantity: heading, `<svg>` text, and where it started and ended."""
+
+    title: str
+    svg: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlotGroup:
+    """Plots that are read together."""
+
+    title: str
+    plots: tuple[LearningPlot, ...]
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """The whole section; `not_finite` counts logged values that are in no plot."""
+
+    groups: tuple[PlotGroup, ...]
+    not_finite: int
+
+
+def describe_learning(source: Path | Iterable[Mapping[str, Any]] | None) -> Learning | None:
+    """The section of a training log; None without one, or where it holds no number.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DataError: The file is no JSON-lines file.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if source is None:
+        return None
+    log = read_training_log(source)
+    losses = PlotGroup("Losses", _plots(log, log.losses, "loss", "accent"), _loss_caption(log))
+    validation = PlotGroup(
+        "Validation",
+        _plots(log, log.validation, "validation", "infrared"),
+        "Measured while training, as logged. A score that rises with the steps shows that what is learnt "
+        "carries over to people who are not trained on; one that falls while the losses still go down shows "
+        "over-fitting.",
+    )
+    rates = PlotGroup(
+        "Learning rate",
+        _plots(log, log.rates, "rate", "visible"),
+        "The rate of each parameter group as scheduled: look here first for the cause of a jump in a loss.",
+    )
+    groups = tuple(group for group in (losses, validation, rates) if group.plots)
+    return Learning(groups, log.not_finite) if groups or log.not_finite else None
+
+
+def _plots(log: TrainingLog, curves: Iterable[Curve], prefix: str, colour: str) -> tuple[LearningPlot, ...]:
+    return tuple(
+        LearningPlot(
+            title=curve.name,
+            svg=learning_plot(curve, log.stages, name=f"{prefix}-{number}", colour=colour),
+            note=_ends(curve),
+        )
+        for number, curve in enumerate(curves)
+    )
+
+
+def _ends(curve: Curve) -> str:
+    (first, last), (start, end) = curve.steps[[0, -1]], curve.values[[0, -1]]
+    return f"{start:.4g} at step {first}, {end:.4g} at step {last}"
+
+
+def _loss_caption(log: TrainingLog) -> str:
+    text = (
+        "Each loss by its name in the log, each on its own scale; long runs are averaged over "
+        "neighbouring steps. A loss that stays where it began is not being learnt, or has nothing left to do."
+    )
+    if len(log.stages) < 2:
+        return text
+    stages = ", ".join(f"{name or 'unnamed'} from step {first}" for name, first in log.stages)
+    return f"{text} Stages: {stages}; a dotted line marks where one begins."
