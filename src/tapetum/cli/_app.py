@@ -1,0 +1,34 @@
+"""The application: commands register themselves from the modules of this package."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tapetum.cli import _console, listing, scoring, searching, synthesis, training
+from tapetum.cli import demonstration as demonstration_commands
+
+app = typer.Typer(
+    name="tapetum",
+    help="Visible-infrared person re-identification: train, score, and search across day and night.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is being done.")] = False,
+) -> None:
+    _console.start_logging(verbose)
+
+
+for _commands in (listing, synthesis, training, scoring, searching, demonstration_commands):
+    _commands.register(app)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns its exit code: 0, 1 (error), 2 (wrong usage), 130 (interrupted)."""
+    return _console.run_app(app, arguments)

@@ -1,0 +1,103 @@
+"""Where the command line meets the terminal: consoles, progress bars, and errors turned into exit codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from tapetum.errors import TapetumError
+
+OUT = Console()
+ERR = Console(stderr=True)
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+_EXPECTED = (TapetumError, ValueError, OSError, ImportError, FloatingPointError)
+"""Errors whose message is written for the user; anything else is a defect and keeps its traceback."""
+
+
+def start_logging(verbose: bool) -> None:
+    """Send the package's log records to stderr: warnings, or everything when `verbose`."""
+    handler = RichHandler(console=ERR, show_time=False, show_path=False, markup=False)
+    root = logging.getLogger("tapetum")
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def run_app(app: typer.Typer, arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; expected errors become one line on stderr."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="tapetum", standalone_mode=False)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted", EXIT_INTERRUPTED)
+    except _EXPECTED as error:
+        return _fail(_message(error), EXIT_ERROR)
+    except Exception as error:
+        return _library_error(error)
+    return int(code) if isinstance(code, int) else 0
+
+
+def _library_error(error: Exception) -> int:
+    """Exit code for what the command-line library raises itself; everything else goes on as it is."""
+    if isinstance(error, click.ClickException) or hasattr(error, "format_message"):
+        return _fail(error.format_message(), getattr(error, "exit_code", EXIT_USAGE))
+    if type(error).__name__ == "Abort":
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    if type(error).__name__ == "Exit":
+        return int(getattr(error, "exit_code", 0))
+    raise error
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _fail(message: str, code: int) -> int:
+    ERR.print(f"[bold red]error:[/] {_escape(message)}", soft_wrap=True)
+    return code
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def print_json(content: Any) -> None:
+    """Print `content` as JSON on stdout, plain, for programs to read."""
+    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr; yields a function that takes (done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERR, transient=not ERR.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
