@@ -47,8 +47,8 @@ class ContextBlock(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.ffn_norm = nn.LayerNorm(dim)
         self.ffn = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
-        self.attention_scale = nn.Parameter(torch.full((dim,), scale))
-        self.ffn_scale = nn.Parameter(torch.full((dim,), scale))
+        self.attention_scale = nn.Parameter(torch.full((dim,), float(scale)))
+        self.ffn_scale = nn.Parameter(torch.full((dim,), float(scale)))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Tokens `[N, L, D]` after the block.

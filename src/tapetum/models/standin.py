@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tapetum.errors import CheckpointError
 from tapetum.models.backbones.clip_files import read_notes
 from tapetum.models.backbones.text import TextConfig
 from tapetum.models.backbones.vision import VisionConfig
@@ -49,7 +50,9 @@ def read_words(path: str | Path) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: Not a file of this package.
-        KeyError: The file has no word list.
+        CheckpointError: Not a file of this package, or without a word list.
     """
-    return tuple(json.loads(read_notes(path)[WORDS_NOTE]))
+    notes = read_notes(path)
+    if WORDS_NOTE not in notes:
+        raise CheckpointError(f"{path}: has no note {WORDS_NOTE!r} with the words of its text tower")
+    return tuple(json.loads(notes[WORDS_NOTE]))

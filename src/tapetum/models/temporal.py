@@ -187,7 +187,8 @@ class ChannelShift:
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, /) -> Tensor:
         """Mixed values `[N, Lq, heads, head_dim]`; see `AttentionPattern`."""
-        return attend(self._mix(q), self._mix(k), self._mix(v))
+        class_only = q.shape[1] == 1
+        return attend(q if class_only else self._mix(q), self._mix(k), self._mix(v))
 
     def _mix(self, tokens: Tensor) -> Tensor:
         fold = tokens.shape[-1] // self.share
