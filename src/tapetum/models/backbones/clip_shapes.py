@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from typing import Any
 
@@ -81,7 +81,8 @@ def read_shapes(
     image_tower = _vision_config(tensors, vision, chosen, image_size)
     if not tensors.layout.has_text(tensors.names):
         return image_tower, None
-    return image_tower, _text_config(tensors, text, activation or text.activation or chosen)
+    text_tower = _text_config(tensors, text, activation or text.activation or chosen)
+    return image_tower, replace(text_tower, output_dim=image_tower.output_dim)
 
 
 def _vision_config(
@@ -113,7 +114,6 @@ def _text_config(tensors: FileTensors, settings: TowerSettings, activation: Acti
         width=width,
         layers=_count_layers(tensors, "text", settings),
         heads=settings.heads or _count_heads(tensors, "text", width),
-        output_dim=tensors.sizes("text.projection.weight", 2)[0],
         activation=activation,
         mlp_ratio=tensors.sizes("text.blocks.0.mlp.expand.weight", 2)[0] / width,
     )

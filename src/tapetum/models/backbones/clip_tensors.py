@@ -27,44 +27,48 @@ class FileTensors:
         self._stored = weights.tensors
         self._unused = {name for name in weights.tensors if not layout.harmless.fullmatch(name)}
 
-    def take(self, ours: str, shape: torch.Size | None = None) -> Tensor:
-        """Our tensor `ours` as float32, checked against `shape` where it is known.
+    def take(self, ours: str, shape: torch.Size) -> Tensor:
+        """Our tensor `ours`, which must have this shape, as float32.
 
         Raises:
             CheckpointError: A source is missing, or does not fit.
         """
-        recipe = self.layout.recipe(ours)
-        for source in recipe.sources:
-            if source not in self._stored:
-                wanted = "" if shape is None else f" for {ours} of shape {tuple(shape)}"
-                raise CheckpointError(
-                    f"{self.path}: tensor {source!r} is missing{wanted}; a CLIP of {self.layout.title} has it"
-                )
-        found = [self._stored[source] for source in recipe.sources]
-        try:
-            made = recipe.make(*found).float().contiguous()
-        except (RuntimeError, IndexError):
-            made = None
-        if made is None or (shape is not None and made.shape != shape):
-            given = ", ".join(f"{s!r} {tuple(t.shape)}" for s, t in zip(recipe.sources, found, strict=True))
-            wanted = "a weight matrix" if shape is None else f"{ours} of shape {tuple(shape)}"
-            raise CheckpointError(f"{self.path}: tensor {given} does not fit: expected {wanted}")
-        self._unused.difference_update(recipe.sources)
-        return made
+        made = self._make(ours, f"{ours} of shape {tuple(shape)}")
+        if made.shape != shape:
+            raise self._misfit(ours, f"{ours} of shape {tuple(shape)}")
+        self._unused.difference_update(self.layout.recipe(ours).sources)
+        return made.float().contiguous()
 
     def sizes(self, ours: str, dimensions: int) -> tuple[int, ...]:
         """Shape of our tensor `ours`.
 
         Raises:
-            CheckpointError: Another number of dimensions than `dimensions`.
+            CheckpointError: A source is missing, or there are more or fewer dimensions.
         """
-        made = self.take(ours)
+        made = self._make(ours, f"{ours} of {dimensions} dimensions")
         if made.ndim != dimensions:
-            raise CheckpointError(
-                f"{self.path}: tensor {', '.join(self.layout.recipe(ours).sources)} has shape "
-                f"{tuple(made.shape)}: expected {dimensions} dimensions"
-            )
+            raise self._misfit(ours, f"{ours} of {dimensions} dimensions")
         return tuple(made.shape)
+
+    def _make(self, ours: str, expected: str) -> Tensor:
+        recipe = self.layout.recipe(ours)
+        for source in recipe.sources:
+            if source not in self._stored:
+                raise CheckpointError(
+                    f"{self.path}: tensor {source!r} is missing (for {expected}); a CLIP file of "
+                    f"{self.layout.title} has it"
+                )
+        try:
+            return recipe.make(*(self._stored[source] for source in recipe.sources))
+        except (RuntimeError, IndexError):  # transposing, cutting or stacking what has no such dimensions
+            raise self._misfit(ours, expected) from None
+
+    def _misfit(self, ours: str, expected: str) -> CheckpointError:
+        given = ", ".join(self._describe(source) for source in self.layout.recipe(ours).sources)
+        return CheckpointError(f"{self.path}: tensor {given} does not fit: expected {expected}")
+
+    def _describe(self, source: str) -> str:
+        return f"{source!r} {tuple(self._stored[source].shape)}"
 
     @property
     def names(self) -> list[str]:
@@ -83,7 +87,7 @@ class FileTensors:
         """
         if self._unused:
             names = sorted(self._unused)
-            some = ", ".join(f"{name!r} {tuple(self._stored[name].shape)}" for name in names[:4])
+            some = ", ".join(self._describe(name) for name in names[:4])
             more = f" and {len(names) - 4} more" if len(names) > 4 else ""
             raise CheckpointError(f"{self.path}: unexpected tensors: {some}{more}")
 
