@@ -1,10 +1,11 @@
-"""Write a file whole or not at all: beside its place first, then renamed into it."""
+"""Write a file or a folder whole or not at all: beside its place first, then renamed into it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -32,12 +33,41 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> Path:
         temporary.replace(path)
         _flush(path.parent)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(
-            error.errno, f"cannot write (what was there before is untouched): {reason}", str(path)
-        ) from error
+        raise _not_written(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+    return path
+
+
+def replace_folder(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a new folder beside `path`, flush its files to the disk and rename it into place.
+
+    A folder that is there already is replaced by two renames: between them, for an instant, there is none.
+
+    Returns:
+        `path`.
+
+    Raises:
+        OSError: It could not be written; the message names it. What was there before is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    former = path.with_name(f".{path.name}.{os.getpid()}.former")
+    try:
+        temporary.mkdir()
+        write(temporary)
+        for item in (*temporary.iterdir(), temporary):
+            _flush(item)
+        if path.exists():
+            path.rename(former)
+        temporary.rename(path)
+        _flush(path.parent)
+    except OSError as error:
+        if former.exists():
+            former.rename(path)
+        raise _not_written(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(former, ignore_errors=True)
     return path
 
 
@@ -56,6 +86,12 @@ def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping
             raise _as_os_error(error) from error
 
     return replace_file(path, write)
+
+
+def _not_written(error: OSError, path: Path) -> OSError:
+    """The same error, naming the place that was to be written."""
+    reason = error.strerror or str(error)
+    return OSError(error.errno, f"cannot write (what was there before is untouched): {reason}", str(path))
 
 
 def _as_os_error(error: SafetensorError) -> OSError:

@@ -1,13 +1,12 @@
 """Scores of rankings, by the field's protocols: CMC, mAP, mINP, ranked lists, and the level of chance."""
 
-from tapetum.evaluation.chance import ChanceScores, chance_scores
+from tapetum.evaluation.chance import chance_scores
 from tapetum.evaluation.evaluate import Evaluation, TrialResult, evaluate
 from tapetum.evaluation.metrics import Scores, score_distances, score_embeddings
 from tapetum.evaluation.protocols import Protocol, Trial, create_protocol, protocol_names
 from tapetum.evaluation.ranking import RankedList, ranked_lists
 
 __all__ = [
-    "ChanceScores",
     "Evaluation",
     "Protocol",
     "RankedList",

@@ -11,40 +11,25 @@ With n kept gallery items, R of them true, every order equally likely:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import NoMatchError
+from tapetum.evaluation.metrics import Scores
 from tapetum.types import Tracklet
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ChanceScores:
-    """Expected scores of a random ranking; ranks count images.
-
-    Attributes:
-        cmc: float64 `[max_rank]`.
-        mean_ap: Expected mean average precision.
-        mean_inp: Expected mean inverse negative penalty.
-    """
-
-    cmc: NDArray[np.float64]
-    mean_ap: float
-    mean_inp: float
-
-    def to_json(self) -> dict[str, object]:
-        """The numbers, ready for `json.dumps`."""
-        return {"mean_ap": self.mean_ap, "mean_inp": self.mean_inp, "cmc": self.cmc.tolist()}
 
 
 def chance_scores(
     query: Sequence[Tracklet], gallery: Sequence[Tracklet], *, same_camera: bool = False, max_rank: int = 20
-) -> ChanceScores:
-    """Expected scores when every query's gallery is in random order; queries without a match are skipped.
+) -> Scores:
+    """Expected scores, ranks counted over images, when every query's gallery is in random order.
+
+    AP and INP of each query are its expected ones; its first rank, (n + 1) / (R + 1) expected, is rounded.
+    The CMC is the expected one, not made from these rounded ranks.
 
     Args:
         query: Queries.
@@ -55,18 +40,24 @@ def chance_scores(
     Raises:
         NoMatchError: No query has a true match in the gallery.
     """
-    sizes = Counter(_kept_and_true(query, gallery, same_camera))
-    sizes = Counter({size: times for size, times in sizes.items() if size[1] > 0})
-    if not sizes:
+    sizes = _kept_and_true(query, gallery, same_camera)
+    valid = np.array([true > 0 for _, true in sizes], dtype=np.bool_)
+    if not valid.any():
         raise NoMatchError(
             f"none of {len(query)} queries has a true match among {len(gallery)} gallery items"
         )
-    weights = np.array(list(sizes.values()), dtype=np.float64) / sizes.total()
-    expected = [_expected(kept, true, max_rank) for kept, true in sizes]
-    return ChanceScores(
-        cmc=weights @ np.stack([cmc for _, _, cmc in expected]),
-        mean_ap=float(weights @ np.array([ap for ap, _, _ in expected])),
-        mean_inp=float(weights @ np.array([inp for _, inp, _ in expected])),
+    expected = {size: _expected(*size, max_rank) for size in set(sizes) if size[1] > 0}
+    skipped = math.nan, math.nan, np.full(max_rank, np.nan)
+    average_precision, inp, cmc = zip(*(expected.get(size, skipped) for size in sizes), strict=True)
+    return Scores(
+        cmc=np.stack(cmc)[valid].mean(axis=0),
+        mean_ap=float(np.array(average_precision)[valid].mean()),
+        mean_inp=float(np.array(inp)[valid].mean()),
+        queries=int(valid.sum()),
+        skipped=int((~valid).sum()),
+        average_precision=np.array(average_precision),
+        inp=np.array(inp),
+        first_rank=np.array([round((kept + 1) / (true + 1)) if true else 0 for kept, true in sizes]),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tapetum.errors import NoMatchError
-from tapetum.evaluation.chance import ChanceScores, chance_scores
+from tapetum.evaluation.chance import chance_scores
 from tapetum.evaluation.metrics import Scores, score_embeddings
 from tapetum.evaluation.protocols._base import Protocol, Trial, create_protocol
 from tapetum.types import Embeddings
@@ -28,7 +28,7 @@ class TrialResult:
 
     trial: Trial
     scores: Scores
-    chance: ChanceScores | None
+    chance: Scores | None
 
     @property
     def name(self) -> str:

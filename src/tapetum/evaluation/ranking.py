@@ -23,19 +23,19 @@ class RankedList:
         query: Row of the query.
         gallery: int64 `[top]`, rows of the nearest gallery items, nearest first.
         distances: float32 `[top]`, their distances: minus the dot product.
-        correct: bool `[top]`, whether each is of the query's person.
+        is_match: bool `[top]`, whether each is of the query's person.
         left_out: int64, rows of gallery items that the camera rule removed from the ranking.
     """
 
     query: int
     gallery: NDArray[np.int64]
     distances: NDArray[np.float32]
-    correct: NDArray[np.bool_]
+    is_match: NDArray[np.bool_]
     left_out: NDArray[np.int64]
 
 
 def ranked_lists(
-    embeddings: Embeddings, trial: Trial, queries: Sequence[int], top: int = 10
+    embeddings: Embeddings, trial: Trial, queries: Sequence[int], top: int | None = 10
 ) -> list[RankedList]:
     """The `top` nearest gallery items of some queries of a trial; ties by gallery order, as scored.
 
@@ -43,12 +43,12 @@ def ranked_lists(
         embeddings: What the trial's rows are rows of.
         trial: The gallery and the camera rule.
         queries: Rows of `embeddings` (not positions in `trial.query`), one list each.
-        top: Longest list; a shorter gallery gives a shorter one.
+        top: Longest list; a shorter gallery gives a shorter one. None: the whole gallery.
 
     Raises:
         ValueError: `top` is below 1, or a row is not a query of the trial.
     """
-    if top < 1:
+    if top is not None and top < 1:
         raise ValueError(f"top is {top}; expected at least 1")
     strangers = sorted(set(queries) - set(trial.query.tolist()))
     if strangers:
@@ -70,7 +70,7 @@ def _ranked_list(
     gallery: Sequence[Tracklet],
     trial: Trial,
     distance: NDArray[np.float32],
-    top: int,
+    top: int | None,
 ) -> RankedList:
     own = _equal(person.person_id, [t.person_id for t in gallery])
     here = _equal(person.camera_id, [t.camera_id for t in gallery])
