@@ -1,0 +1,156 @@
+"""What a training run is told: which data, which method, and how to run; saved with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tapetum.config import Config, build_config, merge, read_yaml
+from tapetum.errors import ConfigError
+from tapetum.methods._base import method_config
+
+
+class TrainingConfig(Config):
+    """How a run is carried out; what is learnt, and by which rates, is the method's configuration."""
+
+    seed: int = Field(1, ge=0, description="all randomness of the run is drawn from it")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto takes an accelerator where there is one",
+    )
+    devices: int = Field(1, ge=1, description="processes, one per device, that share each batch")
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
+        "auto", description="auto: bf16-mixed on a CUDA device that has bfloat16, else 32-true"
+    )
+    workers: int = Field(0, ge=0, description="processes that make batches ahead; 0: one thread")
+    cache: Literal["auto", "on", "off"] = Field(
+        "auto", description="keep all decoded training frames in memory; auto: where they fit in cache_gib"
+    )
+    cache_gib: float = Field(4.0, ge=0, description="GiB that decoded frames may take under cache: auto")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="decay per step of averaged weights, used for validation and the result"
+    )
+    validation_identities: float = Field(
+        0, ge=0, description="training identities held out: a share below 1, or a number; 0: none"
+    )
+    validate_every: int = Field(0, ge=0, description="epochs from one validation to the next; 0: never")
+    keep: Literal["last", "best"] = Field("last", description="which weights become the result")
+    max_steps: int | None = Field(None, ge=1, description="largest number of steps per stage")
+    max_minutes: float | None = Field(
+        None, gt=0, description="time for all stages; each is shortened once, by its measured rate, to fit"
+    )
+    log_every: int = Field(10, ge=1, description="steps per line of the log")
+    tensorboard: bool = Field(True, description="write the log for TensorBoard too")
+    checkpoint_every_steps: int | None = Field(None, ge=1)
+    checkpoint_every_minutes: float | None = Field(10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check_validation(self) -> TrainingConfig:
+        if self.validate_every and not self.validation_identities:
+            raise ValueError("validate_every needs validation_identities above 0 to validate on")
+        if self.keep == "best" and not self.validate_every:
+            raise ValueError("keep = best needs validate_every above 0 to compare by")
+        if self.validation_identities > 1 and self.validation_identities % 1:
+            raise ValueError(f"expected a share below 1 or a whole number, not {self.validation_identities}")
+        return self
+
+
+class RunConfig(Config):
+    """A whole run; what `train` needs and `RUN/config.yaml` keeps."""
+
+    data: str = Field(description="the data set, FORMAT:ROOT")
+    method: str
+    preset: str = "paper"
+    config: dict[str, Any] = Field({}, description="the method's configuration, every value written out")
+    training: TrainingConfig = TrainingConfig()
+
+
+RECORD = "record"
+"""Block of `RUN/config.yaml` that says where a run comes from; it is no setting and not read as one."""
+
+FREE_ON_RESUME = frozenset(
+    {
+        "data",
+        "training.workers",
+        "training.cache",
+        "training.cache_gib",
+        "training.log_every",
+        "training.tensorboard",
+        "training.checkpoint_every_steps",
+        "training.checkpoint_every_minutes",
+    }
+)
+"""Settings that leave a run's numbers as they are (of the data, the fingerprint is compared instead)."""
+
+
+def resolve_run(
+    method: str,
+    data: str,
+    *,
+    preset: str | None = None,
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """The whole configuration of a run: defaults, then the preset, then `file`, then `overrides`.
+
+    Args:
+        method: Name of the method.
+        data: FORMAT:ROOT.
+        preset: The method's preset; None: the file's, else "paper".
+        file: YAML with any of the blocks `method`, `data`, `preset`, `config` (of the method) and
+            `training`, such as another run's `config.yaml`.
+        overrides: The same blocks; a key that is none of them belongs to `config`, so `loss.msel` is short
+            for `config.loss.msel`.
+
+    Raises:
+        ConfigError: An unknown key or an illegal value; the nearest key is named.
+        ValueError: Unknown method or preset.
+    """
+    layers = merge(_read_blocks(file), _as_blocks(overrides or {}))
+    if layers.get("method", method) != method:
+        raise ConfigError(f"{file} is for the method {layers['method']!r}, not {method!r}")
+    chosen = preset or layers.get("preset", "paper")
+    config = method_config(method, chosen, layers.get("config", {})).model_dump(mode="json")
+    return build_config(
+        RunConfig, {**layers, "data": data, "method": method, "preset": chosen, "config": config}
+    )
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ, with both values; a key that one side lacks counts as None there.
+
+    >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}})
+    {'a.c': (2, 3)}
+    """
+    left, right = _flatten(one), _flatten(other)
+    keys = [*left, *(key for key in right if key not in left)]
+    return {k: (left.get(k), right.get(k)) for k in keys if left.get(k) != right.get(k)}
+
+
+def _read_blocks(file: Path | None) -> dict[str, Any]:
+    content = read_yaml(file) if file is not None else {}
+    content.pop(RECORD, None)
+    return content
+
+
+def _as_blocks(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides sorted into the blocks of a run; foreign keys go to the method's configuration."""
+    result: dict[str, Any] = {}
+    for key, value in overrides.items():
+        known = key.partition(".")[0] in RunConfig.model_fields
+        result = merge(result, {key: value} if known else {"config": {key: value}})
+    return result
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

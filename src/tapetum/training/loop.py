@@ -1,0 +1,257 @@
+"""Train a method: enter the run's folder, go through the stages, write the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tapetum.data import read_dataset
+from tapetum.methods._base import Method, create_method
+from tapetum.methods._checkpoint import (
+    all_tensors,
+    assign_tensors,
+    describe_method,
+    load_method,
+    read_header,
+    save_method,
+    stored_tensors,
+)
+from tapetum.training.checkpoint import Position, TrainingState, list_states, load_state
+from tapetum.training.config import RunConfig, TrainingConfig
+from tapetum.training.devices import create_fabric
+from tapetum.training.interrupt import polite_signals
+from tapetum.training.progress import Silent, TrainingProgress
+from tapetum.training.run_folder import RunFolder
+from tapetum.training.run_log import RunLog
+from tapetum.training.session import Session
+from tapetum.training.source import TrainingSource
+from tapetum.training.stage_run import run_stage
+from tapetum.training.training_set import TrainingSet, divide
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run.
+
+    Attributes:
+        folder: The run's folder; `tapetum.load` reads it.
+        model: The file of the trained method.
+        fingerprint: Names the trained method; embeddings carry it.
+        steps: Steps made in all stages.
+        seconds: Time taken, all sittings together.
+        was_finished: True where there was nothing left to do.
+    """
+
+    folder: Path
+    model: Path
+    fingerprint: str
+    steps: int
+    seconds: float
+    was_finished: bool = False
+
+
+def train(
+    run: RunConfig, out: Path | str, *, resume: bool = False, progress: TrainingProgress | None = None
+) -> RunResult:
+    """Train a method on a data set and leave everything in the folder `out`.
+
+    A resumed run goes on from its last checkpoint as if it had never stopped; in an empty folder it starts.
+    The caller's random generators are left alone.
+
+    Args:
+        run: What to do; see `resolve_run`.
+        out: The run's folder; made where there is none.
+        resume: Go on with the run in `out`.
+        progress: Who is told how far it is; None: nobody.
+
+    Raises:
+        FileExistsError: `out` is not empty, and the run was not to be resumed.
+        ConfigError: The run in `out` had other settings; the differing keys are named.
+        CheckpointError: The run in `out` had other data, or its checkpoint does not fit.
+        KeyboardInterrupt: Ctrl-C or a termination signal; a checkpoint was written first.
+        FloatingPointError: A loss or a gradient is not a finite number; step and losses are named.
+        MissingExtraError: The training engine is not installed.
+        OSError: A file could not be written; the last checkpoint is untouched.
+    """
+    settings = run.model_dump(mode="json")
+    folder = RunFolder(Path(out))
+    folder.check(settings, resume)
+    if folder.is_finished:
+        return _finished(folder, progress)
+    fabric = create_fabric(run.training)
+    config = run.training
+    division = divide(read_dataset(run.data), config.validation_identities, config.seed)
+    method = build_method(run, len(division.learnt.label_ids), len(division.learnt.camera_ids))
+    place = {"rank": fabric.global_rank, "world_size": fabric.world_size}
+    return train_method(
+        method,
+        TrainingSet(division, config, method, **place),
+        config,
+        out,
+        settings=settings,
+        resume=resume,
+        progress=progress,
+        fabric=fabric,
+    )
+
+
+def build_method(run: RunConfig, num_identities: int, num_cameras: int) -> Method:
+    """The method of a run before its first step, its random weights drawn from the run's seed."""
+    with _own_randomness(torch.device("cpu"), run.training.seed):
+        return create_method(
+            run.method,
+            num_identities=num_identities,
+            num_cameras=num_cameras,
+            preset=run.preset,
+            **run.config,
+        )
+
+
+def train_method(
+    method: Method,
+    source: TrainingSource,
+    config: TrainingConfig,
+    out: Path | str,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    progress: TrainingProgress | None = None,
+    fabric: Fabric | None = None,
+) -> RunResult:
+    """Train a method that is built already, on any source of batches; arguments and errors as `train`.
+
+    Args:
+        method: What to train, as it is before the first step (also when resuming).
+        source: Where batches come from.
+        config: How the run is carried out.
+        out: The run's folder.
+        settings: What `config.yaml` keeps and a resumed run compares; None: see `describe_run`.
+        resume: Go on with the run in `out`.
+        progress: Who is told how far it is.
+        fabric: The engine; None: made from `config`.
+    """
+    folder = RunFolder(Path(out))
+    settings = settings if settings is not None else describe_run(method, config)
+    fabric = fabric or create_fabric(config)
+    if fabric.global_rank == 0:
+        folder.enter(settings, source.fingerprint, resume)
+    fabric.barrier()
+    if folder.is_finished:
+        return _finished(folder, progress)
+    method.to(fabric.device)
+    with (
+        _own_randomness(fabric.device, config.seed),
+        _open_session(method, source, config, folder, fabric, progress or Silent()) as (session, state),
+    ):
+        _run_stages(session, state)
+        return _write_result(session)
+
+
+def describe_run(method: Method, config: TrainingConfig) -> dict[str, Any]:
+    """Settings of a run that was not made from a `RunConfig`."""
+    return {
+        "method": method.name,
+        "config": method.config.model_dump(mode="json"),
+        "training": config.model_dump(mode="json"),
+    }
+
+
+@contextmanager
+def _open_session(
+    method: Method,
+    source: TrainingSource,
+    config: TrainingConfig,
+    folder: RunFolder,
+    fabric: Fabric,
+    progress: TrainingProgress,
+) -> Iterator[tuple[Session, TrainingState | None]]:
+    """A sitting and the checkpoint it goes on from, if any."""
+    files = list_states(folder.checkpoints)
+    state = load_state(files[-1]) if files else None
+    position = state.position if state is not None else Position()
+    if state is not None:
+        progress.note(f"resumed after step {position.step} from {files[-1]}")
+    is_first = fabric.global_rank == 0
+    board = folder.board if config.tensorboard else None
+    log = (
+        RunLog(folder.log, position.log_bytes, tensorboard=board, step=position.step + 1)
+        if is_first
+        else None
+    )
+    with log or nullcontext(), polite_signals() as interrupt:
+        yield (
+            Session(
+                method=method,
+                source=source,
+                config=config,
+                folder=folder,
+                fabric=fabric,
+                log=log,
+                progress=progress,
+                interrupt=interrupt,
+                header=describe_method(method, source.label_ids, source.camera_ids),
+                position=position,
+                earlier_s=position.seconds,
+            ),
+            state,
+        )
+
+
+def _run_stages(session: Session, state: TrainingState | None) -> None:
+    """Carry out all stages from the session's position on."""
+    method, position = session.method, session.position
+    stages = method.stages()
+    if state is not None:
+        assign_tensors(all_tensors(method), state.model, session.folder.checkpoints)
+    while position.stage < len(stages):
+        inside = state if position.stage_step else None
+        run_stage(session, stages[position.stage :], inside)
+
+
+def _write_result(session: Session) -> RunResult:
+    """Write the trained method: the last weights, or the best by validation where those are kept."""
+    method, folder, position, source = session.method, session.folder, session.position, session.source
+    method.eval()
+    if folder.best.is_file():
+        best = load_method(folder.best)
+        assign_tensors(stored_tensors(method), stored_tensors(best.method), folder.best)
+    extra = {"steps": position.step, "seconds": round(session.elapsed_s, 3), "data": source.fingerprint}
+    if session.log is not None:
+        session.log.sync()
+        save_method(
+            method, folder.model, label_ids=source.label_ids, camera_ids=source.camera_ids, extra=extra
+        )
+    session.fabric.barrier()
+    return _read_result(folder, was_finished=False)
+
+
+def _finished(folder: RunFolder, progress: TrainingProgress | None) -> RunResult:
+    result = _read_result(folder, was_finished=True)
+    (progress or Silent()).note(f"{folder.root} is finished: {result.steps} steps, {result.model}")
+    return result
+
+
+def _read_result(folder: RunFolder, *, was_finished: bool) -> RunResult:
+    header = read_header(folder.model)
+    extra = json.loads(header["extra"])
+    return RunResult(
+        folder.root, folder.model, header["fingerprint"], extra["steps"], extra["seconds"], was_finished
+    )
+
+
+@contextmanager
+def _own_randomness(device: torch.device, seed: int) -> Iterator[None]:
+    """Inside, torch's generators start from `seed`; on leaving, they are as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,113 @@
+"""What all stages of one sitting share: the method, the data, the clock, the log and the checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from tapetum.methods._base import Method
+from tapetum.methods._checkpoint import all_tensors
+from tapetum.training.checkpoint import Position, TrainingState, save_state
+from tapetum.training.config import TrainingConfig
+from tapetum.training.interrupt import Interrupt
+from tapetum.training.progress import TrainingProgress
+from tapetum.training.run_folder import RunFolder
+from tapetum.training.run_log import RunLog
+from tapetum.training.source import TrainingSource
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(slots=True)
+class Session:
+    """One sitting of a run.
+
+    Attributes:
+        method: What is trained, on the engine's device.
+        source: Training data.
+        config: How the run is carried out.
+        folder: The run's files.
+        fabric: The engine.
+        log: Where lines go; None on all processes but the first.
+        progress: Who is told.
+        interrupt: Whether somebody asked to stop.
+        header: Describes the method in checkpoints.
+        position: Where the run is; the loop moves it.
+        earlier_s: Seconds of the sittings before.
+        began: The clock at the start of this sitting.
+        saved: The clock at the last checkpoint.
+    """
+
+    method: Method
+    source: TrainingSource
+    config: TrainingConfig
+    folder: RunFolder
+    fabric: Fabric
+    log: RunLog | None
+    progress: TrainingProgress
+    interrupt: Interrupt
+    header: Mapping[str, str]
+    position: Position
+    earlier_s: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+    saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds that the run has taken, all sittings together."""
+        return self.earlier_s + time.monotonic() - self.began
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append a record to the log, on the first process."""
+        if self.log is not None:
+            self.log.write(record)
+
+    def save(
+        self,
+        averaged: Mapping[str, Tensor],
+        optimizer: Mapping[str, Tensor],
+        state: Mapping[str, Tensor],
+    ) -> None:
+        """Write a checkpoint of the present position, on the first process.
+
+        Raises:
+            OSError: It could not be written; the one before is untouched.
+        """
+        if self.log is not None:
+            self.position.seconds = self.elapsed_s
+            self.position.log_bytes = self.log.sync()
+            tensors = TrainingState(self.position, all_tensors(self.method), averaged, optimizer, state)
+            save_state(self.folder.checkpoints, tensors, self.header)
+        self.saved = time.monotonic()
+
+    def settle_steps(self, planned: int) -> int:
+        """The present stage's steps as the first process planned them; kept for a resumed run."""
+        steps: int = self.fabric.broadcast(planned)
+        if self.log is not None:
+            self.folder.plan_steps(self.position.stage, steps)
+        return steps
+
+    def is_checkpoint_due(self, at_line: bool) -> bool:
+        """Whether a checkpoint should follow the step just made.
+
+        Args:
+            at_line: Whether the step ended with a line of the log; several processes agree only there.
+        """
+        steps, minutes = self.config.checkpoint_every_steps, self.config.checkpoint_every_minutes
+        by_steps = steps is not None and self.position.step % steps == 0
+        by_time = minutes is not None and time.monotonic() - self.saved >= 60 * minutes
+        return by_steps or self._any_process(by_time, at_line)
+
+    def is_stop_due(self, at_line: bool) -> bool:
+        """Whether somebody asked to stop; `at_line` as above."""
+        return self._any_process(self.interrupt.requested, at_line)
+
+    def _any_process(self, flag: bool, at_line: bool) -> bool:
+        if self.fabric.world_size == 1:
+            return flag
+        return at_line and bool(self.fabric.strategy.reduce_boolean_decision(flag, all=False))

@@ -1,0 +1,97 @@
+"""Lines of the log during a stage: mean losses, rates, and where the time went."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+from torch import Tensor
+
+from tapetum.training.devices import mean_over_processes
+from tapetum.training.learner import Learner
+from tapetum.training.meter import LossMeter, check_finite, mean_losses
+from tapetum.training.session import Session
+from tapetum.training.timing import COMPUTE, create_timer
+from tapetum.types import Batch
+
+
+class StageLog:
+    """Collects what steps report and writes it line by line.
+
+    Attributes:
+        timer: Marks the phases of a step.
+    """
+
+    def __init__(self, session: Session, stage: str) -> None:
+        self.timer = create_timer(session.fabric.device)
+        self._session = session
+        self._stage = stage
+        self._meter = LossMeter(partial(mean_over_processes, session.fabric))
+        self._clips = self._frames = 0
+
+    def add(self, batch: Batch, losses: Mapping[str, Tensor], total: Tensor) -> None:
+        """Take in one step; nothing is fetched from the device yet."""
+        self._meter.add(losses, total)
+        self._clips += batch.clips.shape[0]
+        self._frames += batch.clips.shape[0] * batch.clips.shape[1]
+
+    def fetch(self) -> None:
+        """Bring the losses of the steps so far to the host, into the session's position.
+
+        Raises:
+            FloatingPointError: One is not finite; its step and all losses of that step are named.
+        """
+        position = self._session.position
+        rows = self._meter.fetch()
+        check_finite(rows, self._stage, position.step)
+        position.pending += rows
+
+    def write(self, epoch: int, learner: Learner) -> None:
+        """Write a line on all steps since the last.
+
+        Raises:
+            FloatingPointError: A loss or the gradient norm is not finite.
+        """
+        self.fetch()
+        position = self._session.position
+        record = {
+            "kind": "train",
+            "stage": self._stage,
+            "epoch": epoch,
+            "step": position.step,
+            "losses": mean_losses(position.pending),
+            "lr": learner.rates,
+            "grad_norm": self._gradient_norm(learner),
+            **self._measurements(),
+        }
+        self._session.write(record)
+        position.pending = []
+        self._session.progress.advance(position.stage_step, record)
+
+    def restart_clock(self) -> None:
+        """Begin to measure anew, after something that is no part of training steps."""
+        self.timer.read()
+        self._clips = self._frames = 0
+
+    def _gradient_norm(self, learner: Learner) -> float:
+        norm = float(learner.gradient_norm) if learner.gradient_norm is not None else 0.0
+        if not math.isfinite(norm):
+            step = self._session.position.step
+            raise FloatingPointError(
+                f"stage {self._stage!r}, step {step}: the losses are finite, but the gradient norm is {norm}"
+            )
+        return norm
+
+    def _measurements(self) -> dict[str, object]:
+        seconds = self.timer.read()
+        wall = max(seconds["wall"], 1e-9)
+        clips, frames, self._clips, self._frames = self._clips, self._frames, 0, 0
+        return {
+            "clips_per_s": round(clips / wall, 3),
+            "frames_per_s": round(frames / wall, 3),
+            "data_share": round(seconds["data"] / wall, 4),
+            "compute_share": round(sum(seconds[name] for name in COMPUTE) / wall, 4),
+            "seconds": {name: round(value, 6) for name, value in seconds.items()},
+            "elapsed_s": round(self._session.elapsed_s, 3),
+        }

@@ -1,0 +1,217 @@
+"""A data set as a run trains on it: identities held out, frames opened, batches and passes made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tapetum.data import (
+    Augmentation,
+    CrossModalPkSampler,
+    DataSet,
+    FrameCache,
+    FrameSource,
+    TrainingRows,
+    TrainLoader,
+    clip_batches,
+    open_frames,
+)
+from tapetum.methods._base import AugmentConfig, Method, Stage
+from tapetum.training.config import TrainingConfig
+from tapetum.training.source import ValidationScores
+from tapetum.training.validation import score_both_directions
+from tapetum.types import Batch, Modality, Preprocessing, TrackletSet
+
+_PASS_BATCH = 32
+_HOLD_OUT_DRAWS = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """What a run learns from and what it validates on.
+
+    Attributes:
+        learnt: The data set with the training identities that are left; labels count these alone.
+        held_out: Training tracklets of the identities held out.
+        fingerprint: Names the whole training part, however it is divided.
+    """
+
+    learnt: DataSet
+    held_out: TrackletSet
+    fingerprint: str
+
+
+class TrainingSet:
+    """Training tracklets as the loop sees them: batches, passes, validation."""
+
+    def __init__(
+        self,
+        division: Division,
+        config: TrainingConfig,
+        method: Method,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Open the frames; under `cache` they are decoded here.
+
+        Args:
+            division: What to learn from and to validate on.
+            config: How the run is carried out.
+            method: What will be trained; says how large frames are, and which a pass takes.
+            rank: This process.
+            world_size: Processes; each takes its share of every batch.
+
+        Raises:
+            DataError: A frame to be cached cannot be read.
+        """
+        learnt = division.learnt
+        self.label_ids = learnt.label_ids
+        self.camera_ids = learnt.camera_ids
+        self.fingerprint = division.fingerprint
+        self._held_out = division.held_out
+        self._rows = TrainingRows.of(learnt)
+        self._config = config
+        self._preprocessing = method.preprocessing
+        self._sampling = method.config.test_sampling
+        self._rank, self._world_size = rank, world_size
+        self._frames = _open(learnt.train, self._preprocessing, config)
+
+    @contextmanager
+    def open_stage(self, stage: Stage, index: int) -> Iterator[TrainLoader]:
+        """The batches that `stage` asks for; worker processes end with the context."""
+        seed = stage_seed(self._config.seed, index)
+        sampler = CrossModalPkSampler(
+            self._rows.labels,
+            self._rows.modalities,
+            identities=stage.batches.identities,
+            tracklets=stage.batches.tracklets,
+            steps=stage.schedule.steps_per_epoch,
+            seed=seed,
+            rank=self._rank,
+            world_size=self._world_size,
+        )
+        loader = TrainLoader(
+            self._rows,
+            sampler,
+            self._preprocessing,
+            sampling=stage.batches.frame_sampling,
+            augmentation=create_augmentation(stage.augment, self._preprocessing),
+            source=self._frames,
+            seed=seed,
+            workers=0 if isinstance(self._frames, FrameCache) else self._config.workers,
+            pin=torch.cuda.is_available(),
+        )
+        try:
+            yield loader
+        finally:
+            loader.close()
+
+    def iterate(self, device: torch.device) -> Iterator[Batch]:
+        """Every training tracklet once in file order: test frames, not augmented, normalised, on `device`."""
+        passing = clip_batches(
+            self._rows.tracklets,
+            self._preprocessing,
+            sampling="chunk-first" if self._sampling == "dense" else self._sampling,
+            batch_size=_PASS_BATCH,
+            source=self._frames,
+            pin=device.type == "cuda",
+        )
+        for clips in passing:
+            infrared = [self._rows.tracklets[int(row)].modality is Modality.INFRARED for row in clips.rows]
+            batch = Batch(
+                clips.clips,
+                torch.from_numpy(self._rows.labels[clips.rows]),
+                torch.tensor(infrared),
+                torch.from_numpy(self._rows.cameras[clips.rows]),
+            )
+            yield batch.to(device, non_blocking=True).normalised(self._preprocessing)
+
+    def validate(self, method: Method) -> ValidationScores:
+        """Scores of both directions between the held-out identities' tracklets."""
+        return score_both_directions(method, self._held_out)
+
+
+def stage_seed(seed: int, stage: int) -> int:
+    """The seed that a stage's batches are drawn from, 63 bits."""
+    mixed = np.random.SeedSequence([seed, stage]).generate_state(1, np.uint64)
+    return int(mixed[0] >> np.uint64(1))
+
+
+def divide(dataset: DataSet, amount: float, seed: int) -> Division:
+    """Hold out training identities to validate on, a function of `seed` alone.
+
+    Only identities seen in both modalities are drawn, for only they have a match on the other side.
+
+    Args:
+        dataset: The data set; its test part is not looked at.
+        amount: A share of all training identities below 1, or a number; 0: none.
+        seed: The run's seed.
+
+    Raises:
+        ValueError: More identities are asked for than can be spared.
+    """
+    count = math.ceil(amount * len(dataset.label_ids)) if amount < 1 else int(amount)
+    seen = {(t.person_id, t.modality) for t in dataset.train}
+    eligible = [i for i in dataset.label_ids if all((i, modality) in seen for modality in Modality)]
+    if count and count >= len(eligible):
+        raise ValueError(
+            f"cannot hold out {count} identities for validation: {len(eligible)} of {len(dataset.label_ids)} "
+            "have both modalities, and some must be left to train on"
+        )
+    drawn = np.random.default_rng([seed, _HOLD_OUT_DRAWS]).permutation(len(eligible))[:count]
+    out = {eligible[int(i)] for i in drawn}
+    learnt = replace(
+        dataset,
+        train=dataset.train.where(lambda t: t.person_id not in out),
+        label_ids=tuple(i for i in dataset.label_ids if i not in out),
+    )
+    held_out = dataset.train.where(lambda t: t.person_id in out, f"{dataset.name}/validation")
+    return Division(learnt, held_out, fingerprint_tracklets(dataset.train, dataset.root))
+
+
+def fingerprint_tracklets(tracklets: TrackletSet, root: Path) -> str:
+    """64 hexadecimal digits that name training data: ids, modalities and the frames' paths below `root`.
+
+    The same data in another place has the same fingerprint; pixels are not read.
+    """
+    digest = hashlib.sha256()
+    base = os.path.join(root, "")  # noqa: PTH118 (a text to cut off, half a million times)
+    for t in tracklets:
+        frames = [frame.removeprefix(base) for frame in t.frames]
+        row = [t.tracklet_id, t.person_id, t.camera_id, t.modality.value, frames]
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def create_augmentation(config: AugmentConfig, preprocessing: Preprocessing) -> Augmentation:
+    """What `data` calls the augmentation that a stage asks for."""
+    return Augmentation(
+        pad=config.pad,
+        flip=config.flip,
+        erase=config.erase,
+        channels=config.channels,
+        sync=config.sync,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+    )
+
+
+def _open(tracklets: TrackletSet, preprocessing: Preprocessing, config: TrainingConfig) -> FrameSource:
+    limits: dict[str, float] = {"off": 0.0, "auto": config.cache_gib, "on": math.inf}
+    return open_frames(
+        tracklets,
+        preprocessing.height,
+        preprocessing.width,
+        cache_bytes=int(min(limits[config.cache] * 2**30, 2**62)),
+        threads=os.cpu_count() or 1,
+    )
