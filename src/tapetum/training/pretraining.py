@@ -10,43 +10,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
 from tapetum.config import Config
-from tapetum.data.synthetic import (
-    VOCABULARY,
-    Person,
-    WalkerOptions,
-    caption,
-    render_tracklet,
-    sample_person,
-    sample_shot,
-)
-from tapetum.data.synthetic.cameras import CAMERA_IDS, camera_modality, create_camera
+from tapetum.data.synthetic import VOCABULARY
+from tapetum.data.synthetic.crowd import Crowd, CrowdOptions
 from tapetum.errors import CheckpointError
 from tapetum.files import replace_tensors
 from tapetum.models import Clip, TextConfig, VisionConfig, WordTokenizer, create_clip
 from tapetum.training.optim import load_optimizer_tensors, optimizer_tensors
-from tapetum.types import Modality, Preprocessing
+from tapetum.types import Preprocessing
 
-Progress = Callable[[int, int], None]
-
-_CROWD = 0x7A9E_7C4D_51A1_D0F3_90C2_11E8
-"""Root of the seeds of all people seen in pretraining. Data sets take their people from small seeds that the
-user gives, so nobody in a data set was ever seen here."""
-_TRAIN_KEY, _UNSEEN_KEY = 1, 2
 _PAD = 4
 _LARGEST_SCALE = math.log(100)
 _MODEL, _OPTIMISER = "model:", "optimiser:"
@@ -82,6 +65,12 @@ class PretrainConfig(Config):
     context_length: int = 40
     joint: int = Field(128, description="length of the joint embedding")
 
+    def crowd(self, *, unseen: bool) -> CrowdOptions:
+        """The training crowd, or the people of the zero-shot figures."""
+        people = self.unseen if unseen else self.identities
+        size = (self.height, self.width)
+        return CrowdOptions(people, self.views, self.captions, size, self.seed, unseen)
+
     def vision(self) -> VisionConfig:
         """Shape of the image tower."""
         return VisionConfig(
@@ -108,78 +97,6 @@ class PretrainConfig(Config):
             output_dim=self.joint,
             activation="gelu",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Crowd:
-    """People as the stand-in meets them.
-
-    Attributes:
-        visible: uint8 `[I, V, 3, H, W]`.
-        infrared: uint8 `[I, V, 3, H, W]`, empty (V = 0) for the training crowd.
-        captions: token ids int64 `[I, S, L]`; sentence 0 is the full one.
-    """
-
-    visible: Tensor
-    infrared: Tensor
-    captions: Tensor
-
-
-def draw_crowd(
-    config: PretrainConfig, unseen: bool, *, workers: int = 1, progress: Progress | None = None
-) -> Crowd:
-    """Render the people of pretraining.
-
-    Args:
-        config: How many, how large, which seed.
-        unseen: The people of the zero-shot figures (visible and infrared) instead of the training crowd.
-        workers: Processes.
-        progress: Called with people done and people in all.
-    """
-    count = config.unseen if unseen else config.identities
-    draw = partial(_draw_person, config, unseen)
-    visible, infrared, sentences = [], [], []
-    with ProcessPoolExecutor(workers) as pool:
-        for done, drawn in enumerate(pool.map(draw, range(count), chunksize=64), start=1):
-            visible.append(drawn[0])
-            infrared.append(drawn[1])
-            sentences.append(drawn[2])
-            if progress is not None and (done % 64 == 0 or done == count):
-                progress(done, count)
-    tokenizer = WordTokenizer(VOCABULARY)
-    flat = [sentence for person in sentences for sentence in person]
-    ids = tokenizer.encode(flat, config.context_length).view(count, -1, config.context_length)
-    return Crowd(_planar(visible), _planar(infrared), ids)
-
-
-def _planar(frames: list[NDArray[np.uint8]]) -> Tensor:
-    return torch.from_numpy(np.stack(frames)).permute(0, 1, 4, 2, 3).contiguous()
-
-
-def _draw_person(
-    config: PretrainConfig, unseen: bool, index: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[str]]:
-    """Frames `[V, H, W, 3]` of both modalities and the sentences of one person."""
-    key = (config.seed, _UNSEEN_KEY if unseen else _TRAIN_KEY, index)
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_CROWD, spawn_key=key)))
-    person = sample_person(rng)
-    sentences = [caption(person), *(caption(person, rng) for _ in range(config.captions - 1))]
-    visible = _views(config, person, rng, Modality.VISIBLE, config.views)
-    infrared = _views(config, person, rng, Modality.INFRARED, config.views if unseen else 0)
-    return visible, infrared, sentences
-
-
-def _views(
-    config: PretrainConfig, person: Person, rng: np.random.Generator, modality: Modality, count: int
-) -> NDArray[np.uint8]:
-    size = (config.height, config.width)
-    options = WalkerOptions(frame_size=size)
-    cameras = [camera for camera in CAMERA_IDS if camera_modality(camera) is modality]
-    frames = np.empty((count, *size, 3), dtype=np.uint8)
-    for view in range(count):
-        camera = create_camera(int(rng.choice(cameras)), int(rng.integers(1 << 31)), options)
-        frames[view] = render_tracklet(person, sample_shot(rng, camera, 1, options), size)[0]
-    return frames
 
 
 @dataclass(slots=True)
@@ -309,6 +226,7 @@ def _groups(model: Clip, weight_decay: float) -> list[dict[str, object]]:
 
 def _batches(crowd: Crowd, config: PretrainConfig, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Frames uint8 `[B, 3, H, W]` and sentences `[B, L]` of B different people; all frames once an epoch."""
+    tokenizer = WordTokenizer(VOCABULARY)
     rng = np.random.default_rng((config.seed, epoch))
     views = np.argsort(rng.random((config.identities, config.views)), axis=1)
     for turn in range(config.views):
@@ -316,8 +234,9 @@ def _batches(crowd: Crowd, config: PretrainConfig, epoch: int) -> Iterator[tuple
         for first in range(0, config.identities - config.batch + 1, config.batch):
             people = order[first : first + config.batch]
             sentence = rng.integers(0, config.captions, size=len(people))
-            frames = crowd.visible[people, views[people, turn]]
-            yield _augment(frames, config, rng), crowd.captions[people, sentence]
+            frames = torch.from_numpy(crowd.visible[people, views[people, turn]])
+            texts = [crowd.captions[i][j] for i, j in zip(people, sentence, strict=True)]
+            yield _augment(frames, config, rng), tokenizer.encode(texts, config.context_length)
 
 
 def _augment(frames: Tensor, config: PretrainConfig, rng: np.random.Generator) -> Tensor:
@@ -347,10 +266,11 @@ def zero_shot(model: Clip, crowd: Crowd, config: PretrainConfig) -> dict[str, di
     model.eval()
     device = next(model.parameters()).device
     scale = Preprocessing(config.height, config.width, 1)
-    text = F.normalize(model.encode_text(crowd.captions[:, 0].to(device)).float(), dim=1)
+    full = WordTokenizer(VOCABULARY).encode([texts[0] for texts in crowd.captions], config.context_length)
+    text = F.normalize(model.encode_text(full.to(device)).float(), dim=1)
     result = {}
     for name, frames in (("visible", crowd.visible), ("infrared", crowd.infrared)):
-        chunks = torch.split(frames[:, 0], config.batch)
+        chunks = torch.split(torch.from_numpy(frames[:, 0]), config.batch)
         image = torch.cat([model.encode_image(scale.normalise(c.to(device))).float() for c in chunks])
         similarity = text @ F.normalize(image, dim=1).T
         better = (similarity > similarity.diagonal()[:, None]).sum(1)
