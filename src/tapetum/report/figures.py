@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tapetum.report.distances import DistanceHistogram
 from tapetum.report.palette import MODALITIES, PEOPLE, ROWS, light
 from tapetum.report.projection import Projection
+from tapetum.report.score_tables import CHANCE
 from tapetum.report.svg import svg_plot
 from tapetum.report.training_log import Curve
 from tapetum.types import Modality
@@ -19,7 +20,7 @@ from tapetum.types import Modality
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DASHES = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2), (8, 3), (3, 1.5))
+_DASHES = ((5, 2), (1.5, 1.5), (6, 2, 1.5, 2), (8, 3), (3, 1.5), ())
 _POINTS = 300
 _MARKERS = {Modality.VISIBLE: "o", Modality.INFRARED: "^"}
 
@@ -40,12 +41,11 @@ class RowStyle:
 
 
 def row_styles(names: Sequence[str], highlighted: str) -> dict[str, RowStyle]:
-    """A style per row: the highlighted one thick and solid, each other its own hue and dash."""
-    others = [name for name in names if name != highlighted]
-    styles = {
-        name: RowStyle(ROWS[i % len(ROWS)], _DASHES[(i + 1) % len(_DASHES)]) for i, name in enumerate(others)
-    }
-    return {**styles, highlighted: RowStyle("accent", (), 2.8)}
+    """A style per row: the highlighted one thick and solid, chance grey, each other its own hue and dash."""
+    fixed = {CHANCE: RowStyle("muted", (2, 2)), highlighted: RowStyle("accent", (), 2.8)}
+    others = [name for name in names if name not in fixed]
+    styles = {name: RowStyle(ROWS[i % len(ROWS)], _DASHES[i % len(_DASHES)]) for i, name in enumerate(others)}
+    return {**styles, **fixed}
 
 
 def learning_plot(
@@ -68,9 +68,11 @@ def learning_plot(
         axes.plot(shown.steps, shown.values, color=light(colour), linewidth=1.8, marker=marker, markersize=4)
         axes.set_xlabel("step")
         axes.locator_params(nbins=4)
+        axes.ticklabel_format(axis="y", scilimits=(-2, 4))
+        axes.yaxis.get_offset_text().set(color=light("muted"), size=10)
         axes.margins(x=0.02)
 
-    return svg_plot(draw, name=name, title=f"{curve.name} over training steps", width=320, height=190)
+    return svg_plot(draw, name=name, title=f"{curve.name} over training steps", width=270, height=165)
 
 
 def cmc_plot(
@@ -101,15 +103,16 @@ def cmc_plot(
     return svg_plot(draw, name=name, title=title, width=430, height=300)
 
 
-def distance_plot(histogram: DistanceHistogram, *, name: str, title: str) -> str:
+def distance_plot(histogram: DistanceHistogram, *, bins: int, name: str, title: str) -> str:
     """Two histograms over the cosine distance, each scaled to its own number of pairs.
 
     Args:
         histogram: Must hold at least one pair.
+        bins: Number of bars over the range of all pairs.
         name: Id prefix of the plot.
         title: For readers who do not see it.
     """
-    merged = histogram.merged(60)
+    merged = histogram.merged(bins)
 
     def draw(axes: Axes) -> None:
         for counts, colour, hatch in ((merged.different, "other", ""), (merged.same, "accent", "///")):

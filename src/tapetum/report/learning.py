@@ -77,8 +77,7 @@ def _plots(log: TrainingLog, curves: Iterable[Curve], prefix: str, colour: str) 
 
 
 def _ends(curve: Curve) -> str:
-    (first, last), (start, end) = curve.steps[[0, -1]], curve.values[[0, -1]]
-    return f"{start:.4g} at step {first}, {end:.4g} at step {last}"
+    return f"{curve.values[0]:.3g} at step {curve.steps[0]}, {curve.values[-1]:.3g} at the end"
 
 
 def _loss_caption(log: TrainingLog) -> str:

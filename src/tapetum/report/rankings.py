@@ -1,4 +1,4 @@
-"""Ranked strips: the best, middle and worst queries beside their nearest gallery tracklets.
+"""Ranked strips: the best, median and worst queries beside their nearest gallery tracklets.
 
 The strips show the ranking that the scores were computed from: a list whose average precision is not the
 scores' own is refused.
@@ -29,7 +29,7 @@ class ChosenList:
     """A query's whole ranked list, and why it was chosen.
 
     Attributes:
-        kind: "best", "middle" or "worst".
+        kind: "best", "median" or "worst".
         ranked: The list, down to the last gallery item that counts.
         average_precision: As scored, a fraction.
         first_match: Place of the first true match in the list, counted from 1.
@@ -68,7 +68,7 @@ class RankedStrip:
     """A query and the nearest tracklets.
 
     Attributes:
-        kind: "best", "middle" or "worst".
+        kind: "best", "median" or "worst".
         query: What was searched for.
         hits: The first ten, and the first true match where it comes later.
         average_precision: In per cent.
@@ -89,7 +89,7 @@ class RankedStrip:
 def ranked_strips(
     embeddings: Embeddings, trial: Trial, scores: Scores, *, each: int = 3
 ) -> list[RankedStrip]:
-    """Strips of the `each` best, middle and worst queries of a trial; none of a query that was skipped.
+    """Strips of the `each` best, median and worst queries of a trial; none of a query that was skipped.
 
     Raises:
         ValueError: The scores are not those of the ranking; the message names the query.
@@ -99,7 +99,7 @@ def ranked_strips(
 
 
 def choose_lists(embeddings: Embeddings, trial: Trial, scores: Scores, *, each: int) -> list[ChosenList]:
-    """Whole ranked lists of the `each` best, middle and worst queries of a trial, in that order.
+    """Whole ranked lists of the `each` best, median and worst queries of a trial, in that order.
 
     Args:
         embeddings: What the trial's rows are rows of.
@@ -128,7 +128,7 @@ def choose_lists(embeddings: Embeddings, trial: Trial, scores: Scores, *, each: 
 def choose_queries(
     average_precision: NDArray[np.float64], people: Sequence[Id | None], *, each: int
 ) -> list[tuple[str, int]]:
-    """(kind, place) of the best, the middle and the worst queries by average precision, best first.
+    """(kind, place) of the best, the median and the worst queries by average precision, best first.
 
     No query comes twice; of equal ones the first counts, and each kind takes another person as long as there
     are some.
@@ -142,7 +142,7 @@ def choose_queries(
     ranked = [int(row) for row in valid[np.argsort(-average_precision[valid], kind="stable")]]
     middle = len(ranked) // 2
     by_closeness = sorted(range(len(ranked)), key=lambda place: abs(place - middle))
-    kinds = {"best": ranked, "worst": ranked[::-1], "middle": [ranked[place] for place in by_closeness]}
+    kinds = {"best": ranked, "worst": ranked[::-1], "median": [ranked[place] for place in by_closeness]}
     taken: dict[int, str] = {}
     for _ in range(each):
         for kind, candidates in kinds.items():
@@ -150,7 +150,7 @@ def choose_queries(
             free = [row for row in candidates if row not in taken]
             free.sort(key=lambda row: people[row] in shown)
             taken.update(dict.fromkeys(free[:1], kind))
-    return [(kind, row) for kind in ("best", "middle", "worst") for row in ranked if taken.get(row) == kind]
+    return [(kind, row) for kind in ("best", "median", "worst") for row in ranked if taken.get(row) == kind]
 
 
 def list_average_precision(is_match: NDArray[np.bool_]) -> float:

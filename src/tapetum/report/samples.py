@@ -9,7 +9,7 @@ from tapetum.report.strips import data_uri, frame_strip, spread
 from tapetum.types import Id, Modality, Tracklet, TrackletSet
 
 _FRAMES = 8
-_HEIGHT = 120
+_HEIGHT = 132
 
 
 @dataclass(frozen=True, slots=True)

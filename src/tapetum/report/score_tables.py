@@ -94,7 +94,7 @@ def _query_note(scores: Mapping[str, Scores]) -> str:
         named = ", ".join(f"{name} {s.queries} (skipped {s.skipped})" for name, s in scores.items())
         return f"The rows do not stand on the same queries: {named}."
     ((queries, skipped),) = counts
-    text = f"{queries} queries"
+    text = f"{queries} {'query' if queries == 1 else 'queries'}"
     if skipped:
-        text += f"; {skipped} more had no true match in the gallery and are in no mean"
+        text += f"; {skipped} more had no true match in the gallery and count in no mean"
     return text + "."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from tapetum.evaluation.evaluate import TrialResult
 from tapetum.report.data import ReportData
 from tapetum.report.distances import DistanceHistogram, cross_modal_distances
@@ -142,10 +144,19 @@ def describe_distances(embeddings: Embeddings) -> DistancePanel | None:
     if not histogram.same.sum() + histogram.different.sum():
         return None
     svg = distance_plot(
-        histogram, name="distances", title="distances of same-person and different-person pairs"
+        histogram,
+        bins=_bar_count(histogram),
+        name="distances",
+        title="distances of same-person and different-person pairs",
     )
     legend = (LegendEntry("same person (hatched)", "accent"), LegendEntry("different persons", "other"))
     return DistancePanel(svg, legend, _distance_table(histogram))
+
+
+def _bar_count(histogram: DistanceHistogram) -> int:
+    """Bars by Rice's rule for the rarer kind, doubled as its pairs fill about half of the range; 12 to 60."""
+    rarer = min(histogram.same.sum(), histogram.different.sum())
+    return int(np.clip(4 * np.cbrt(rarer), 12, 60))
 
 
 def _distance_table(histogram: DistanceHistogram) -> PairTable:

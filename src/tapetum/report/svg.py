@@ -84,7 +84,14 @@ def embeddable(document: bytes, *, name: str, title: str) -> str:
         element.text, element.tail = _without_layout(element.text), None
     width = root.attrib.pop("width").removesuffix("pt")
     root.attrib.pop("height")
-    root.attrib.update({"class": "plot", "role": "img", "aria-label": title, "style": f"max-width:{width}px"})
+    root.attrib.update(
+        {
+            "class": "plot",
+            "role": "img",
+            "aria-label": title,
+            "style": f"max-width:{1.25 * float(width):.0f}px",
+        }
+    )
     return ElementTree.tostring(root, encoding="unicode")
 
 
