@@ -12,6 +12,7 @@ import html
 import itertools
 import re
 import unicodedata
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -211,7 +212,7 @@ def _read_merges(path: Path) -> list[tuple[str, str]]:
     raw = path.read_bytes()
     try:
         text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}: not a BPE vocabulary: {error}") from None
     lines = text.split("\n")[1 : _MERGES_READ + 1]
     merges = [tuple(line.split()) for line in lines if line.strip()]

@@ -311,10 +311,11 @@ class TestHuggingFace:
         with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
             load_clip(tmp_path)
 
-    def test_config_that_is_no_json(self, tmp_path, hugging_face):
+    @pytest.mark.parametrize(("content", "message"), [("{", "not a JSON file"), ("[]", "found list")])
+    def test_config_that_is_no_json_object(self, tmp_path, hugging_face, content, message):
         hugging_face("gelu")
-        (tmp_path / "config.json").write_text("{")
-        with pytest.raises(CheckpointError, match="not a JSON file"):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(CheckpointError, match=message):
             load_clip(tmp_path)
 
 
