@@ -83,6 +83,8 @@ def read_dataset(spec: str, **options: object) -> DataSet:
     """
     name, colon, root = spec.partition(":")
     if not colon or not root:
-        raise ValueError(f"data {spec!r} is not of the form FORMAT:ROOT; formats: {', '.join(dataset_names())}")
+        raise ValueError(
+            f"data {spec!r} is not of the form FORMAT:ROOT; formats: {', '.join(dataset_names())}"
+        )
     read: Callable[..., DataSet] = load(_PACKAGE, name, "data set").read
     return read(Path(root), **options)
