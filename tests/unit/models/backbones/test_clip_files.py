@@ -269,6 +269,20 @@ class TestHuggingFace:
         assert torch.equal(load_clip(tmp_path).encode_image(images), expected)
         assert model.config.vision_config.hidden_act == "gelu"
 
+    def test_position_ids_of_older_files(self, tmp_path, hugging_face):
+        hugging_face("gelu")
+        state = load_file(tmp_path / "model.safetensors")
+        old = {
+            f"{tower}_model.embeddings.position_ids": torch.arange(20)[None] for tower in ("text", "vision")
+        }
+        save_file(state | old, tmp_path / "model.safetensors")
+        load_clip(tmp_path)
+        save_file(
+            state | {"vision_model.embeddings.other_ids": torch.arange(3)}, tmp_path / "model.safetensors"
+        )
+        with pytest.raises(CheckpointError, match="unexpected tensors: 'vision_model.embeddings.other_ids'"):
+            load_clip(tmp_path)
+
     def test_file_alone_needs_the_activation(self, tmp_path, hugging_face, images):
         hugging_face("gelu", num_attention_heads=1)
         alone = tmp_path / "alone" / "vision.safetensors"
