@@ -114,11 +114,11 @@ def _average(vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[n
 
 
 def _refuse_not_finite(vectors: NDArray[np.float32], tracklets: TrackletSet) -> None:
-    finite: NDArray[np.bool_] = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        name = tracklets[int(finite.argmin())].tracklet_id
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        name = tracklets[int(bad[0])].tracklet_id
         raise ValueError(
-            f"the embedding of tracklet {name} is not finite ({int((~finite).sum())} of {len(finite)} are not)"
+            f"the embedding of tracklet {name} is not finite ({len(bad)} of {len(vectors)} are not)"
         )
 
 
