@@ -280,7 +280,7 @@ class TestHuggingFace:
         save_file(
             state | {"vision_model.embeddings.other_ids": torch.arange(3)}, tmp_path / "model.safetensors"
         )
-        with pytest.raises(CheckpointError, match="unexpected tensors: 'vision_model.embeddings.other_ids'"):
+        with pytest.raises(CheckpointError, match=r"unexpected .*embeddings\.other_ids"):
             load_clip(tmp_path)
 
     def test_file_alone_needs_the_activation(self, tmp_path, hugging_face, images):
