@@ -1,5 +1,6 @@
 """From a folder on disk to batches of clips: readers, frame sampling, augmentation, PK batches, loading."""
 
+from tapetum.data.checking import FileProblem, check_files
 from tapetum.data.clips import (
     TestSampling,
     TrainSampling,
@@ -23,6 +24,7 @@ __all__ = [
     "Count",
     "CrossModalPkSampler",
     "DataSet",
+    "FileProblem",
     "FrameCache",
     "FrameFiles",
     "FrameSource",
@@ -31,6 +33,7 @@ __all__ = [
     "TrainSampling",
     "TrainingRows",
     "augment",
+    "check_files",
     "chunk_first",
     "chunk_random",
     "clip_batches",
