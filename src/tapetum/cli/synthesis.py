@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from tapetum.cli._console import ERR, OUT, print_json, progress_bar
+from tapetum.data.checking import check_files
 from tapetum.data.datasets import read_dataset
-from tapetum.data.datasets.hitsz_vcm import check_files
 from tapetum.data.synthetic import WalkerOptions, write_hitsz_vcm
 
 
@@ -85,7 +85,7 @@ def doctor(
     """
     found = read_dataset(data)
     with progress_bar("frames") as progress:
-        problems = check_files(found, progress=progress)
+        problems = [str(problem) for problem in check_files(found, progress=progress)]
     parts = {part: len(found.split(part)) for part in ("train", "query", "gallery")}
     counts = [{"what": c.what, "expected": c.expected, "found": c.found} for c in found.counts]
     if as_json:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tapetum.data.datasets._base import DataSet
 from tapetum.data.frames import read_frame
 from tapetum.errors import DataError
 from tapetum.types import Tracklet, TrackletSet
@@ -28,23 +29,27 @@ class FileProblem:
     path: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason} (a frame of {self.tracklet_id})"
+
 
 def check_files(
-    tracklets: TrackletSet,
+    data: DataSet | TrackletSet,
     *,
     decode: bool = True,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[FileProblem]:
-    """All frames of `tracklets` that are missing or unreadable, in order; empty when all is well.
+    """All frames of `data` that are missing or unreadable, in order; empty when all is well.
 
     Args:
-        tracklets: What to look at.
+        data: What to look at; of a data set training and test tracklets.
         decode: Decode every picture; else only look whether its file exists, which is much faster.
         threads: How many files to look at at the same time.
         progress: Called after each tracklet with (tracklets done, tracklets in all).
     """
     look = _unreadable if decode else _missing
+    tracklets = (*data.train, *data.test) if isinstance(data, DataSet) else tuple(data)
     found: list[FileProblem] = []
     with ThreadPoolExecutor(max(1, threads)) as pool:
         try:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tapetum.data import FileProblem, check_files
+from tapetum.data import DataSet, FileProblem, check_files
 from tapetum.types import Modality, Tracklet, TrackletSet
 
 
@@ -45,6 +45,17 @@ def test_a_truncated_file_is_found_by_decoding_only(tracklets):
     assert "truncated" in problem.reason
     assert str(path) not in problem.reason
     assert check_files(tracklets, decode=False) == []
+
+
+def test_a_data_set_is_looked_at_as_a_whole(tracklets):
+    for tracklet in tracklets:
+        Path(tracklet.frames[0]).unlink()
+    first, second = (TrackletSet("part", (t,)) for t in tracklets)
+    whole = DataSet("made", Path(), first, TrackletSet("none", ()), second, ())
+    found = check_files(whole)
+    assert [p.tracklet_id for p in found] == ["t0", "t1"]
+    gone = tracklets[1].frames[0]
+    assert str(found[1]) == f"{gone}: cannot read a picture: no such file (a frame of t1)"
 
 
 def test_an_error_of_progress_stops_the_check(tracklets):
