@@ -125,10 +125,13 @@ def _random_clip(config: ClipMethodConfig, with_text: bool) -> Clip:
 def _check_sizes(config: ClipMethodConfig, found: VisionConfig) -> None:
     if config.vision is not None and replace(config.vision, image_size=found.image_size) != found:
         raise ConfigError(f"vision = {config.vision}, but the weights {config.weights} are of {found}")
-    wanted = replace(VIT_B_16, image_size=found.image_size)
     is_file = config.weights not in ("none", "stand-in")
-    if is_file and config.backbone == "ViT-B/16" and replace(found, activation=wanted.activation) != wanted:
-        raise CheckpointError(f"{config.weights}: expected the image tower {wanted}, found {found}")
+    if is_file and config.backbone == "ViT-B/16" and _shape(found) != _shape(VIT_B_16):
+        raise CheckpointError(f"{config.weights}: expected an image tower of ViT-B/16, found {found}")
+
+
+def _shape(vision: VisionConfig) -> tuple[int, int, int, int]:
+    return vision.width, vision.layers, vision.heads, vision.patch_size
 
 
 def _template(config: ClipMethodConfig, text: TextConfig, path: Path | None) -> PromptTemplate:

@@ -31,7 +31,7 @@ TINY: Mapping[str, Any] = {
     "backbone": "tiny",
     "weights": "stand-in",
     "prompt": "a {} person",
-    "stfl_split": (2, 2, 2),
+    "stfl_split": (3, 1, 1),
     "stg_groups": 3,
     "optim": {"lr": 1e-4, "head_factor": 10},
     "schedule": {"epochs": 10, "steps_per_epoch": 30, "warmup_epochs": 1},

@@ -12,17 +12,21 @@ from tapetum.models.backbones.vision import VisionConfig
 
 TINY_VISION = VisionConfig(
     width=192,
-    layers=6,
+    layers=5,
     heads=3,
     patch_size=16,
     image_size=(96, 48),
     output_dim=128,
+    activation="gelu",
     stem="conv",
-    stem_channels=(32, 64, 96, 128),
+    stem_channels=(32, 64, 96, 160),
+    stem_depth=1,
 )
 """Image tower of the small CLIP; heads of 64 channels as in the large one."""
 
-TINY_TEXT = TextConfig(vocab_size=103, context_length=32, width=128, layers=3, heads=2, output_dim=128)
+TINY_TEXT = TextConfig(
+    vocab_size=54, context_length=40, width=128, layers=3, heads=2, output_dim=128, activation="gelu"
+)
 """Text tower of the small CLIP where no word list says how many words there are."""
 
 WORDS_NOTE = "words"
