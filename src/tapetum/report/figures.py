@@ -127,20 +127,44 @@ def distance_plot(histogram: DistanceHistogram, *, bins: int, name: str, title: 
 
 
 def person_map(projection: Projection, *, name: str) -> str:
-    """The map coloured by identity, numbered at each identity's middle; the marker tells the modality."""
+    """The map coloured by identity; a line joins the middles of a person's two modalities.
+
+    The number stands at the visible end, the marker tells the modality.
+    """
     colours = np.array([light(PEOPLE[i % len(PEOPLE)]) for i in projection.persons])
 
     def draw(axes: Axes) -> None:
-        _scatter(axes, projection, colours)
         for index, person_id in enumerate(projection.person_ids):
-            x, y = np.median(projection.points[projection.persons == index], axis=0)
-            box = {"boxstyle": "round,pad=0.15", "fc": light("surface"), "ec": "none", "alpha": 0.75}
-            axes.text(
-                x, y, str(person_id)[:8], color=light("ink"), size=9, ha="center", va="center", bbox=box
-            )
+            colour = light(PEOPLE[index % len(PEOPLE)])
+            middles = _middles(projection, index)
+            axes.plot(*middles.T, color=colour, linewidth=1, alpha=0.55)
+            _number(axes, middles[0], str(person_id)[:8])
+        _scatter(axes, projection, colours)
 
     title = f"t-SNE map of {len(projection.points)} tracklets by identity"
     return svg_plot(draw, name=name, title=title, width=430, height=400)
+
+
+def _middles(projection: Projection, person: int) -> NDArray[np.float64]:
+    """`[1 or 2, 2]` median point of a person's tracklets in each modality, visible first."""
+    own = projection.persons == person
+    sides = (own & ~projection.infrared, own & projection.infrared)
+    return np.array([np.median(projection.points[side], axis=0) for side in sides if side.any()])
+
+
+def _number(axes: Axes, middle: NDArray[np.float64], text: str) -> None:
+    box = {"boxstyle": "round,pad=0.1", "fc": light("surface"), "ec": "none", "alpha": 0.7}
+    axes.annotate(
+        text,
+        (float(middle[0]), float(middle[1])),
+        xytext=(0, 5),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        size=9,
+        color=light("ink"),
+        bbox=box,
+    )
 
 
 def modality_map(projection: Projection, *, name: str) -> str:
@@ -160,7 +184,7 @@ def _scatter(axes: Axes, projection: Projection, colours: NDArray[np.str_]) -> N
     for modality, marker in _MARKERS.items():
         of_modality = projection.infrared == (modality is Modality.INFRARED)
         x, y = projection.points[of_modality].T
-        axes.scatter(x, y, s=26, c=colours[of_modality], marker=marker, linewidths=0, alpha=0.85)
+        axes.scatter(x, y, s=32, c=colours[of_modality], marker=marker, linewidths=0, alpha=0.9, zorder=3)
     axes.set(xticks=[], yticks=[])
     axes.spines["bottom"].set_visible(False)
     axes.margins(0.04)

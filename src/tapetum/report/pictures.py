@@ -12,7 +12,7 @@ from tapetum.evaluation.evaluate import TrialResult
 from tapetum.report.extra import load_extra
 from tapetum.report.palette import light
 from tapetum.report.rankings import ChosenList, choose_lists
-from tapetum.report.score_tables import per_cent
+from tapetum.report.score_tables import with_unit
 from tapetum.report.strips import frame_strip, middle_frame
 from tapetum.types import Embeddings
 
@@ -70,8 +70,8 @@ def _small_png(figure: Figure) -> bytes:
 
 def _draw_search(axes: Axes, embeddings: Embeddings, chosen: ChosenList, top: int, hits: int) -> None:
     ranked, query = chosen.ranked, embeddings.tracklets[chosen.ranked.query]
-    precision = per_cent(chosen.average_precision)
-    about = f"{chosen.kind} query: AP {precision} %, first match at rank {chosen.first_match}"
+    precision = with_unit(chosen.average_precision)
+    about = f"{chosen.kind} query: AP {precision}, first match at rank {chosen.first_match}"
     _write(axes, 2, top + 10, about)
     _place(axes, frame_strip(query, frames=_QUERY_FRAMES, height=_HEIGHT), 2, top + 22)
     _write(axes, 2, top + _HEIGHT + 33, f"{query.modality}, person {query.person_id}")

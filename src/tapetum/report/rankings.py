@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tapetum.evaluation.metrics import Scores
 from tapetum.evaluation.protocols import Trial
 from tapetum.evaluation.ranking import RankedList, ranked_lists
-from tapetum.report.score_tables import per_cent
+from tapetum.report.score_tables import with_unit
 from tapetum.report.strips import data_uri, middle_frame
 from tapetum.types import Embeddings, Id, Tracklet
 
@@ -178,7 +178,7 @@ def _strip(embeddings: Embeddings, chosen: ChosenList) -> RankedStrip:
         kind=chosen.kind,
         query=card(embeddings.tracklets[chosen.ranked.query]),
         hits=tuple(_hits(embeddings, chosen)),
-        average_precision=f"{per_cent(chosen.average_precision)} %",
+        average_precision=with_unit(chosen.average_precision),
         first_match=chosen.first_match,
         matches=int(chosen.ranked.is_match.sum()),
         length=len(chosen.ranked.is_match),

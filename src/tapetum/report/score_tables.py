@@ -83,6 +83,15 @@ def per_cent(share: float) -> str:
     return "–" if share != share else f"{100 * share:.1f}"
 
 
+def with_unit(share: float) -> str:
+    """A fraction in per cent with its unit, "–" for NaN.
+
+    >>> with_unit(0.4567), with_unit(float("nan"))
+    ('45.7 %', '–')
+    """
+    return per_cent(share) if share != share else f"{per_cent(share)} %"
+
+
 def _cell(value: float) -> Cell:
     return Cell(per_cent(value), 0.0 if value != value else round(100 * value, 2))
 

@@ -19,7 +19,7 @@ from tapetum.report.figures import (
     row_styles,
 )
 from tapetum.report.projection import project
-from tapetum.report.score_tables import per_cent, row_order
+from tapetum.report.score_tables import row_order, with_unit
 from tapetum.types import Embeddings, Modality, TrackletSet
 
 PairTable = list[tuple[str, str]]
@@ -100,8 +100,8 @@ def tiles(data: ReportData) -> list[Tile]:
             ("mAP", own.mean_ap, chance.mean_ap if chance else None),
             ("rank-1", own.rank(1), chance.rank(1) if chance else None),
         ):
-            note = "" if base is None else f"chance: {per_cent(base)} %"
-            found.append(Tile(f"{label}, {direction(result.name)}", f"{per_cent(value)} %", note))
+            note = "" if base is None else f"chance: {with_unit(base)}"
+            found.append(Tile(f"{label}, {direction(result.name)}", with_unit(value), note))
     return found
 
 
@@ -123,8 +123,8 @@ def _match_curve(data: ReportData, number: int, result: TrialResult) -> Panel:
     scores, styles, heading = data.scores(result), _styles(data), direction(result.name)
     curves = {name: scores[name].cmc for name in styles if name in scores}
     svg = cmc_plot(curves, styles, name=f"cmc-{number}", title=f"cumulative match curves, {heading}")
-    first, last = per_cent(result.scores.rank(1)), per_cent(float(result.scores.cmc[-1]))
-    note = f"{data.method}: {first} % at the first answer, {last} % within {len(result.scores.cmc)}."
+    first, last = with_unit(result.scores.rank(1)), with_unit(float(result.scores.cmc[-1]))
+    note = f"{data.method}: {first} at the first answer, {last} within {len(result.scores.cmc)}."
     return Panel(heading, svg, note)
 
 
@@ -165,7 +165,7 @@ def _distance_table(histogram: DistanceHistogram) -> PairTable:
         total = int(counts.sum())
         mean = f", mean distance {histogram.mean(counts):.3f}" if total else ""
         table.append((name, f"{total:,} pairs{mean}"))
-    return [*table, ("separation", f"{per_cent(histogram.separation)} %")]
+    return [*table, ("separation", with_unit(histogram.separation))]
 
 
 def describe_maps(embeddings: Embeddings) -> MapPanels | None:
