@@ -52,7 +52,8 @@ def read_frame(
                 image.draft(image.mode, (width, height))
             if image.mode.startswith(_DEEP_MODES):
                 raise DataError(f"{path}: pixels of mode {image.mode!r}; expected 8 bits a channel")
-            picture = image.convert("RGB")
+            image.load()
+            picture: Image.Image = image if image.mode == "RGB" else image.convert("RGB")
     except DataError:
         raise
     except _BROKEN as error:
@@ -95,7 +96,7 @@ class FrameSource(Protocol):
     """Frames of each tracklet."""
 
     def clip(self, row: int, positions: NDArray[np.int64]) -> Frames:
-        """Frames of tracklet `row` at `positions` as uint8 `[T, 3, H, W]`; not to be written to."""
+        """Frames of tracklet `row` at `positions` as uint8 `[T, 3, H, W]`, a new array."""
 
 
 class FrameFiles:

@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tapetum.types import IMAGENET_MEAN, IMAGENET_STD, Modality
@@ -125,15 +126,15 @@ def shift_and_flip(clip: Clip, down: int, right: int, flip: bool, out: Clip) -> 
 
     Padding by p pixels and cropping at (y, x) is a move by p - y down and p - x right.
     """
-    height, width = clip.shape[-2:]
-    target = out[..., ::-1] if flip else out
-    rows_to, rows_from = _overlap(down, height)
-    columns_to, columns_from = _overlap(right, width)
-    target[..., : rows_to.start, :] = 0
-    target[..., rows_to.stop :, :] = 0
-    target[..., rows_to, : columns_to.start] = 0
-    target[..., rows_to, columns_to.stop :] = 0
-    target[..., rows_to, columns_to] = clip[..., rows_from, columns_from]
+    if flip:  # a move, then a mirror, is a mirror, then the opposite move; torch mirrors bytes 5x faster
+        clip, right = torch.from_numpy(np.array(clip)).flip(-1).numpy(), -right
+    rows_to, rows_from = _overlap(down, clip.shape[-2])
+    columns_to, columns_from = _overlap(right, clip.shape[-1])
+    out[..., : rows_to.start, :] = 0
+    out[..., rows_to.stop :, :] = 0
+    out[..., rows_to, : columns_to.start] = 0
+    out[..., rows_to, columns_to.stop :] = 0
+    out[..., rows_to, columns_to] = clip[..., rows_from, columns_from]
 
 
 def draw_box(height: int, width: int, generator: np.random.Generator) -> Box | None:
@@ -182,12 +183,13 @@ def exchange_channels(clip: Clip, channel: int, options: Augmentation) -> None:
     """
     if channel == _NOTHING:
         return
-    if channel == _GREY:
-        clip[:] = _grey(clip, options)
-        return
-    for other in range(3):
-        if other != channel:
-            np.take(options.tables[channel, other], clip[:, channel], out=clip[:, other], mode="clip")
+    for frame in clip:
+        if channel == _GREY:
+            _make_grey(frame, options)
+            continue
+        for other in range(3):
+            if other != channel:
+                np.take(options.tables[channel, other], frame[channel], out=frame[other], mode="clip")
 
 
 @lru_cache(maxsize=8)
@@ -201,12 +203,17 @@ def channel_tables(mean: Triple, std: Triple) -> NDArray[np.uint8]:
     return tables
 
 
-def _grey(clip: Clip, options: Augmentation) -> Clip:
-    """`[T, 3, H, W]` whose channels all normalise to the luminance of the normalised `clip`."""
-    mean, std = (np.asarray(x, dtype=np.float32) for x in (options.mean, options.std))
-    weights = np.asarray(LUMINANCE, dtype=np.float32) / std
-    luminance = np.tensordot(clip.astype(np.float32), weights / 255, axes=([1], [0])) - float(weights @ mean)
-    return _to_uint8(luminance[:, None] * std[:, None, None] + mean[:, None, None])
+def _make_grey(frame: Clip, options: Augmentation) -> None:
+    """Give all channels of `frame` `[3, H, W]` the level that normalises to its luminance, in place."""
+    mean, std = np.asarray(options.mean), np.asarray(options.std)
+    weights = np.asarray(LUMINANCE) / std
+    scale = (weights / 255).astype(np.float32)
+    luminance = frame[0] * scale[0]
+    luminance += frame[1] * scale[1]
+    luminance += frame[2] * scale[2]
+    luminance -= np.float32(weights @ mean)
+    for plane, centre, spread in zip(frame, mean, std, strict=True):
+        plane[:] = _to_uint8(luminance * np.float32(spread) + np.float32(centre))
 
 
 def _to_uint8(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
