@@ -24,7 +24,8 @@ class ReportData:
         train: Training tracklets.
         test: Embeddings of the test set (queries and gallery) by that method's model.
         results: Row name -> what `evaluate` gave for it, all by one protocol; that of `method` must be of
-            `test`, computed without a device, as the ranked lists are. The row "chance" comes from there and need not be given.
+            `test`, computed without a device, as the ranked lists are. The row "chance" comes from there and
+            need not be given.
         log: The training log, as a JSON-lines file or as its records; None where there is none.
         config: The resolved configuration.
         environment: Versions, machine, device; name -> value.

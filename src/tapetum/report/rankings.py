@@ -168,8 +168,8 @@ def _checked(kind: str, ranked: RankedList, stated: float, embeddings: Embedding
     if not abs(found - stated) <= _TOLERANCE:
         raise ValueError(
             f"query {embeddings.tracklets[ranked.query].tracklet_id}: its ranked list has average precision "
-            f"{found}, its scores say {stated}; they are not of one ranking (evaluate these embeddings, without "
-            "a device: lists are made on the processor)"
+            f"{found}, its scores say {stated}; they are not of one ranking (evaluate these embeddings "
+            "without a device: lists are made on the processor)"
         )
     return ChosenList(kind, ranked, stated, int(np.flatnonzero(ranked.is_match)[0]) + 1)
 
