@@ -1,0 +1,53 @@
+import math
+
+import pytest
+
+from tapetum.methods._base import ScheduleConfig
+from tapetum.training.schedule import rate_factor, stage_steps
+
+
+def test_per_epoch_values_by_hand():
+    schedule = ScheduleConfig(epochs=4, steps_per_epoch=2, warmup_epochs=2, warmup_start=0.1, final=0.2)
+    factors = [rate_factor(schedule, step, 8) for step in range(8)]
+    at_two = 0.2 + 0.8 * (1 + math.cos(math.pi / 2)) / 2
+    at_three = 0.2 + 0.8 * (1 + math.cos(3 * math.pi / 4)) / 2
+    assert factors == pytest.approx([0.1, 0.1, 0.55, 0.55, at_two, at_two, at_three, at_three])
+
+
+def test_per_step_values_by_hand():
+    schedule = ScheduleConfig(
+        epochs=2, steps_per_epoch=4, warmup_epochs=0.5, warmup_start=0.5, final=0.0, per_step=True
+    )
+    factors = [rate_factor(schedule, step, 8) for step in range(8)]
+    cosine = [(1 + math.cos(math.pi * step / 8)) / 2 for step in range(2, 8)]
+    assert factors == pytest.approx([0.5, 0.75, *cosine])
+
+
+def test_no_warm_up_starts_at_the_base_rate():
+    schedule = ScheduleConfig(epochs=3, steps_per_epoch=5, warmup_epochs=0)
+    assert rate_factor(schedule, 0, 15) == 1.0
+
+
+def test_the_published_recipe():
+    """24 epochs x 200 steps, 3 epochs of warm-up from 1 % of 2.5e-5, down to nearly 1 %."""
+    schedule = ScheduleConfig()
+    rates = [2.5e-5 * rate_factor(schedule, 200 * epoch, 4800) for epoch in range(24)]
+    assert rates[0] == pytest.approx(2.5e-7)
+    assert rates[1] == pytest.approx(2.5e-7 + (2.5e-5 - 2.5e-7) / 3)
+    peak = 2.5e-7 + (2.5e-5 - 2.5e-7) * (1 + math.cos(math.pi / 8)) / 2
+    assert max(rates) == rates[3] == pytest.approx(peak)
+    assert rates[23] == pytest.approx(3.558e-7, rel=1e-3)
+
+
+def test_a_shortened_stage_passes_through_the_whole_schedule():
+    schedule = ScheduleConfig(epochs=24, steps_per_epoch=200)
+    whole = [rate_factor(schedule, step, 4800) for step in range(0, 4800, 100)]
+    short = [rate_factor(schedule, step, 48) for step in range(48)]
+    assert short == whole
+
+
+def test_steps_of_a_stage():
+    schedule = ScheduleConfig(epochs=3, steps_per_epoch=5)
+    assert stage_steps(schedule) == 15
+    assert stage_steps(schedule, 4) == 4
+    assert stage_steps(schedule, 400) == 15
