@@ -52,7 +52,7 @@ def synth(
 ) -> None:
     """Write a data set of synthetic walkers: rendered people, seen by visible and infrared cameras."""
     options = WalkerOptions(
-        difficulty=_level(difficulty),
+        difficulty=parse_level(difficulty),
         cues=cues.value,
         frame_size=_pair(frame_size, "x", "--frame-size"),
         tracklet_length=_pair(tracklet_length, "-", "--tracklet-length"),
@@ -110,7 +110,8 @@ def _print_findings(parts: dict[str, int], counts: list[dict[str, object]], note
         OUT.print(f"- {note}", highlight=False)
 
 
-def _level(text: str) -> float | str:
+def parse_level(text: str) -> float | str:
+    """A difficulty as a number, or as the word it is."""
     try:
         return float(text)
     except ValueError:

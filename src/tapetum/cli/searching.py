@@ -1,0 +1,114 @@
+"""`tapetum index` and `tapetum search`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from tapetum.cli._console import ERR, OUT, print_json, progress_bar
+from tapetum.search import Filter, Gallery, Hit, SearchEngine, SearchResult
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command()(index)
+    app.command()(search)
+
+
+def index(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or a model file.")],
+    data: Annotated[str, typer.Option(help="FORMAT:ROOT")],
+    gallery: Annotated[str, typer.Option(help="Folder of the gallery.")],
+    split: Annotated[str, typer.Option(help="train, query, gallery or test.")] = "test",
+    batch_size: Annotated[int, typer.Option(help="Clips in a batch.")] = 32,
+    workers: Annotated[int, typer.Option(help="Processes that read frames; 0: one thread.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+) -> None:
+    """Put a data set's tracklets into a gallery; tracklets that are there already are replaced."""
+    from tapetum.data.datasets import read_dataset
+    from tapetum.embed import embed
+    from tapetum.model import load
+    from tapetum.search.gallery import refuse_other_model
+
+    if gallery == "memory:":
+        raise ValueError("gallery 'memory:' would end with this command; give a folder")
+    place = Gallery.open(gallery)
+    model = load(run, device=device)
+    refuse_other_model(model.fingerprint, place.info().model)
+    tracklets = read_dataset(data).split(split)
+    with progress_bar("tracklets") as progress:
+        embeddings = embed(model.method, tracklets, batch_size=batch_size, workers=workers, progress=progress)
+    new = place.upsert(replace(embeddings, model=model.fingerprint))
+    OUT.print(f"{gallery}: {new} new of {len(embeddings)} tracklets, {place.info().count} in all")
+
+
+def search(
+    gallery: Annotated[str, typer.Argument(help="Folder of a gallery.")],
+    query: Annotated[str, typer.Argument(help="Image, folder of a tracklet's frames, or a tracklet's id.")],
+    model: Annotated[Path | None, typer.Option(help="Run of the gallery's model; for pictures.")] = None,
+    modality: Annotated[str | None, typer.Option(help="Only visible or only infrared hits.")] = None,
+    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; repeatable.")] = None,
+    exclude_camera: Annotated[list[str] | None, typer.Option(help="Not this camera; repeatable.")] = None,
+    after: Annotated[float | None, typer.Option(help="Earliest time, seconds.")] = None,
+    before: Annotated[float | None, typer.Option(help="End of the time span, seconds.")] = None,
+    top: Annotated[int, typer.Option(help="At most this many hits.")] = 20,
+    query_modality: Annotated[str | None, typer.Option(help="Of pictures; default: by their colour.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the tracklets of a gallery that show the person of a query, nearest first."""
+    place = Gallery.open(gallery, create=False)
+    where = Filter(
+        modality=modality, cameras=camera, exclude_cameras=exclude_camera, after=after, before=before
+    )
+    found = _ask(place, query, model, query_modality, top, where)
+    if as_json:
+        print_json({"manner": found.manner, "searched": found.searched, "hits": [_hit(h) for h in found]})
+        return
+    OUT.print(hit_table(found))
+    ERR.print(f"{found.manner}; {found.searched} tracklets searched")
+
+
+def _ask(
+    gallery: Gallery, query: str, model: Path | None, modality: str | None, top: int, where: Filter
+) -> SearchResult:
+    from tapetum.model import load
+
+    if Path(query).exists():
+        if model is None:
+            raise ValueError(f"{query}: pictures need --model RUN, the run of the gallery's model")
+        return SearchEngine(gallery, load(model)).search(query, modality=modality, top=top, where=where)
+    try:
+        return gallery.similar_to(query, top=top, where=where)
+    except KeyError:
+        raise ValueError(f"{query!r} is neither a file or folder nor a tracklet of {gallery.uri}") from None
+
+
+def hit_table(found: SearchResult) -> Table:
+    """Hits with similarity, who, where and when."""
+    table = Table("rank", "similarity", "tracklet", "person", "modality", "camera", "time", box=None)
+    for hit in found:
+        one = hit.tracklet
+        time = "" if one.time is None else f"{one.time:.1f} s"
+        cells = (one.tracklet_id, one.person_id, one.modality.value, one.camera_id)
+        known = ("" if cell is None else str(cell) for cell in cells)
+        table.add_row(str(hit.rank), f"{hit.similarity:.4f}", *known, time)
+    return table
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    one = hit.tracklet
+    return {
+        "rank": hit.rank,
+        "similarity": hit.similarity,
+        "distance": hit.distance,
+        "tracklet_id": one.tracklet_id,
+        "person_id": one.person_id,
+        "camera_id": one.camera_id,
+        "modality": one.modality.value,
+        "time": one.time,
+        "frames": list(one.frames),
+    }

@@ -1,0 +1,79 @@
+"""`tapetum train` and `tapetum pretrain`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tapetum.cli._console import ERR, OUT, progress_bar
+from tapetum.config import build_config, merge, parse_overrides, read_yaml
+
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: a.b=value.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to `app`."""
+    app.command()(train)
+    app.command()(pretrain)
+
+
+def train(
+    method: Annotated[str, typer.Argument(help="A name from `tapetum methods`.")],
+    data: Annotated[str, typer.Option(help="FORMAT:ROOT")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    preset: Annotated[str | None, typer.Option(help="paper or tiny.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
+    set_: Overrides = None,
+    weights: Annotated[str | None, typer.Option(help="none, stand-in, or a CLIP weight file.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Most steps of each stage.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for training; stages are cut to fit.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+) -> None:
+    """Train a method on a data set; everything about the run is kept in OUT."""
+    from tapetum.training import ProgressBar, resolve_run
+    from tapetum.training import train as run_training
+
+    overrides: dict[str, Any] = parse_overrides(set_ or [])
+    for key, value in (("max_steps", max_steps), ("max_minutes", minutes)):
+        if value is not None:
+            overrides = merge(overrides, {"training": {key: value}})
+    if weights is not None:
+        overrides = merge(overrides, {"config": {"weights": weights}})
+    run = resolve_run(method, data, preset=preset, file=config, overrides=overrides)
+    with ProgressBar(ERR) as progress:
+        result = run_training(run, out, resume=resume, progress=progress)
+    if result.was_finished:
+        OUT.print(f"{result.folder} was finished already: {result.steps} steps")
+    else:
+        took = f"{result.steps} steps in {result.seconds:.0f} s"
+        OUT.print(f"{result.folder}: {took}; model {result.fingerprint}")
+
+
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Folder for the weights, their card and the state to resume.")],
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
+    set_: Overrides = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    workers: Annotated[int | None, typer.Option(help="Processes that draw people.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+) -> None:
+    """Make the stand-in for CLIP's weights: a tiny CLIP from visible walkers and captions of them."""
+    from tapetum.training.pretraining import PretrainConfig
+    from tapetum.training.stand_in import run_pretraining
+
+    layers = [read_yaml(config)] if config is not None else []
+    settings = build_config(PretrainConfig, *layers, parse_overrides(set_ or []))
+    with progress_bar("people, then steps") as progress:
+        card = run_pretraining(
+            settings,
+            out,
+            device=device,
+            workers=workers or os.cpu_count() or 1,
+            resume=resume,
+            progress=progress,
+            note=ERR.print,
+        )
+    OUT.print(f"{card.weights}, described in {card.text}")
