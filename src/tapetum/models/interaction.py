@@ -160,7 +160,12 @@ def draw_partners(
         shuffle: Permute the partners among the rows of an identity; else row j meets row B + j.
         self_probability: Probability with which a row is its own partner.
         generator: Where randomness comes from; on the CPU, so that it is the same on every device.
+
+    Raises:
+        ValueError: An odd number of rows.
     """
+    if labels.shape[0] % 2:
+        raise ValueError(f"{labels.shape[0]} rows: expected as many visible as infrared ones")
     half = labels.shape[0] // 2
     device = labels.device
     draws = torch.rand(2, 2 * half, generator=generator).to(device, non_blocking=True)

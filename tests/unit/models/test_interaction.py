@@ -127,6 +127,11 @@ def test_shuffling_handles_identities_that_are_not_in_runs():
     assert sorted(found.tolist()) == list(range(12))
 
 
+def test_rows_of_one_modality_too_many_are_refused():
+    with pytest.raises(ValueError, match="5 rows: expected as many visible as infrared"):
+        draw_partners(LABELS[:5], shuffle=True, self_probability=0, generator=generator())
+
+
 def test_every_partner_is_met_equally_often():
     first = [
         draw_partners(LABELS, shuffle=True, self_probability=0, generator=generator(seed))[0].item()

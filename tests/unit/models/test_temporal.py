@@ -178,6 +178,18 @@ def test_orders_made_in_inference_mode_serve_training():
     assert torch.equal(x.grad, torch.ones_like(x))
 
 
+def test_exported_programs_leave_no_trace_in_the_orders_that_are_kept():
+    frames = 8  # a length no other test uses, so that the export is the first to make the order
+
+    class Shift(torch.nn.Module):
+        def forward(self, x):
+            return PatchShift(frames, GRID).shift(x)
+
+    x = torch.randn(frames, TOKENS, 2)
+    exported = torch.export.export(Shift(), (x,)).module()
+    assert torch.equal(exported(x), PatchShift(frames, GRID).shift(x))
+
+
 @pytest.mark.parametrize("stripes", [0, 4, 7])
 def test_stripes_that_do_not_divide_the_rows_are_refused(stripes):
     with pytest.raises(ValueError, match=f"{stripes} stripes do not divide the 6 rows"):
