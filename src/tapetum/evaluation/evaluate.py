@@ -79,7 +79,7 @@ class Evaluation:
             "data": self.data,
             "model": self.model,
             "seed": self.seed,
-            "results": [result.to_json() for result in self.results],
+            "trials": [result.to_json() for result in self.results],
         }
 
 

@@ -1,1 +1,7 @@
-"""search."""
+"""Galleries of embedded tracklets, and search in them by vector, tracklet or picture."""
+
+from tapetum.search.engine import SearchEngine, as_tracklet
+from tapetum.search.gallery import Gallery, GalleryInfo
+from tapetum.search.query import Filter, Hit, SearchResult
+
+__all__ = ["Filter", "Gallery", "GalleryInfo", "Hit", "SearchEngine", "SearchResult", "as_tracklet"]

@@ -1,0 +1,101 @@
+"""Search by picture: a tracklet, its files or its folder -> embedding -> the nearest of a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.data.pictures import guess_modality, tracklet_from_path
+from tapetum.search.gallery import Gallery, refuse_other_model
+from tapetum.search.query import Filter, SearchResult
+from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
+
+Query = Tracklet | str | Path | Sequence[str | Path]
+"""A tracklet; an image file; a folder of image files; or the image files of one tracklet in time order."""
+
+
+class Encoder(Protocol):
+    """A trained model, as far as search needs it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the model's weights and configuration."""
+
+    def encode(self, items: Sequence[Tracklet], /) -> NDArray[np.float32]:
+        """float32 `[N, D]`, L2-normalised."""
+
+
+class SearchEngine:
+    """A gallery and the model that its embeddings are of."""
+
+    def __init__(self, gallery: Gallery, model: Encoder) -> None:
+        """Bring both together.
+
+        Raises:
+            ModelMismatchError: The gallery's embeddings are of another model.
+        """
+        refuse_other_model(model.fingerprint, gallery.info().model)
+        self.gallery = gallery
+        self.model = model
+
+    def search(
+        self,
+        query: Query,
+        *,
+        modality: Modality | str | None = None,
+        top: int = 20,
+        where: Filter | None = None,
+    ) -> SearchResult:
+        """The tracklets of the gallery nearest to a query.
+
+        Args:
+            query: What to look for; a tracklet of the gallery itself is found first.
+            modality: How the query's files were seen; None: infrared where the first picture
+                has no colour.
+            top: At most this many hits.
+            where: Which tracklets are looked at; None: all.
+
+        Raises:
+            FileNotFoundError: A file or folder is missing.
+            DataError: A folder without pictures, or a file that is no picture.
+            ModelMismatchError: The gallery was filled by another model meanwhile.
+        """
+        return self.gallery.search(self.embed(query, modality=modality), top=top, where=where)
+
+    def embed(self, query: Query, *, modality: Modality | str | None = None) -> Embeddings:
+        """The embedding of a query: one row."""
+        tracklet = as_tracklet(query, modality)
+        vectors = self.model.encode([tracklet])
+        return Embeddings(vectors, TrackletSet("query", (tracklet,)), self.model.fingerprint)
+
+
+def as_tracklet(query: Query, modality: Modality | str | None = None) -> Tracklet:
+    """A query as a tracklet.
+
+    Args:
+        query: A tracklet (given back as it is), or files; those of a folder are ordered by the numbers in
+            their names.
+        modality: How the files were seen; None: infrared where the first picture has no colour.
+
+    Raises:
+        FileNotFoundError: A file or folder is missing.
+        DataError: A folder without pictures, or a first file that is no picture.
+        ValueError: No files, or an unknown modality.
+    """
+    if isinstance(query, Tracklet):
+        return query
+    seen = None if modality is None else Modality(modality)
+    if isinstance(query, str | Path):
+        return replace(tracklet_from_path(query, seen), part="query")
+    frames = tuple(str(path) for path in query)
+    if not frames:
+        raise ValueError("the query has no files")
+    for frame in frames:
+        if not Path(frame).is_file():
+            raise FileNotFoundError(f"{frame}: no such file")
+    return Tracklet(frames[0], frames, seen or guess_modality(frames[0]), part="query")

@@ -1,0 +1,143 @@
+"""What is asked of a gallery and what it answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tapetum.types import Id, Modality, Tracklet
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which tracklets a search looks at; every condition that is given must hold.
+
+    Identifiers are compared as texts: 3 and "3" name the same camera. A tracklet whose camera, person or time
+    is unknown fails every condition on it, except that no unknown camera is excluded.
+
+    Attributes:
+        modality: Only this modality; a `Modality` or its name.
+        cameras: Only these cameras; one or several.
+        exclude_cameras: None of these cameras; one or several.
+        persons: Only these people; one or several.
+        after: Earliest time, in the seconds of `Tracklet.time`, included.
+        before: Time in the same seconds at which the search ends, not included.
+    """
+
+    modality: Modality | str | None = None
+    cameras: Id | Iterable[Id] | None = None
+    exclude_cameras: Id | Iterable[Id] | None = None
+    persons: Id | Iterable[Id] | None = None
+    after: float | None = None
+    before: float | None = None
+
+    def __post_init__(self) -> None:
+        """Bring the conditions into one form.
+
+        Raises:
+            ValueError: Unknown modality, a time that is NaN, or a time span that ends before it starts.
+        """
+        if self.modality is not None:
+            object.__setattr__(self, "modality", _as_modality(self.modality))
+        for name in ("cameras", "exclude_cameras", "persons"):
+            object.__setattr__(self, name, as_texts(getattr(self, name)))
+        for name in ("after", "before"):
+            value = getattr(self, name)
+            if value is not None and math.isnan(value):
+                raise ValueError(f"{name} is not a number")
+        if self.after is not None and self.before is not None and self.before < self.after:
+            raise ValueError(f"before={self.before} is earlier than after={self.after}")
+
+    def accepts(self, tracklet: Tracklet) -> bool:
+        """Whether all conditions hold for a tracklet."""
+        cameras, excluded, persons = (
+            as_texts(ids) for ids in (self.cameras, self.exclude_cameras, self.persons)
+        )
+        time = tracklet.time
+        return (
+            (self.modality is None or tracklet.modality is self.modality)
+            and (cameras is None or as_text(tracklet.camera_id) in cameras)
+            and (excluded is None or as_text(tracklet.camera_id) not in excluded)
+            and (persons is None or as_text(tracklet.person_id) in persons)
+            and (self.after is None or (time is not None and time >= self.after))
+            and (self.before is None or (time is not None and time < self.before))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A tracklet that was found.
+
+    Attributes:
+        tracklet: What was found.
+        similarity: Cosine, -1..1; higher is nearer.
+        rank: Place in the answer, counted from 1.
+    """
+
+    tracklet: Tracklet
+    similarity: float
+    rank: int
+
+    @property
+    def distance(self) -> float:
+        """1 - similarity: lower is nearer."""
+        return 1.0 - self.similarity
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult(Sequence[Hit]):
+    """The answer to one query, nearest first; ties in gallery order.
+
+    Attributes:
+        hits: At most as many as were asked for.
+        exact: True where every tracklet that passes the filter was compared.
+        searched: Number of tracklets that pass the filter.
+        recall: Where not exact, the share of true nearest tracklets that the index is known to find.
+    """
+
+    hits: tuple[Hit, ...]
+    exact: bool
+    searched: int
+    recall: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        return self.hits[index]
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    @property
+    def manner(self) -> str:
+        """How the answer was found: "exact", or "approximate, recall 0.97"."""
+        if self.exact:
+            return "exact"
+        return "approximate" if self.recall is None else f"approximate, recall {self.recall:.2f}"
+
+
+def as_text(identifier: Id | None) -> str | None:
+    """An identifier as it is compared; None where unknown."""
+    return None if identifier is None else str(identifier)
+
+
+def as_texts(identifiers: Id | Iterable[Id] | None) -> frozenset[str] | None:
+    """One or several identifiers as they are compared; None where there is no condition.
+
+    >>> sorted(as_texts([3, "4"])), sorted(as_texts("12")), as_texts(None)
+    (['3', '4'], ['12'], None)
+    """
+    if identifiers is None:
+        return None
+    if isinstance(identifiers, int | str):
+        identifiers = (identifiers,)
+    return frozenset(str(identifier) for identifier in identifiers)
+
+
+def _as_modality(value: Modality | str) -> Modality:
+    try:
+        return Modality(value)
+    except ValueError:
+        raise ValueError(f"unknown modality {value!r}; known: {', '.join(Modality)}") from None
