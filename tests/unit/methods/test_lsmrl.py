@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -431,3 +432,13 @@ def test_baseline_has_identity_and_triplet_losses_and_no_text():
     network = method.network
     assert network.text is network.prompts is network.diffusion is network.interaction is None
     assert network.text_bank.numel() == 0
+
+
+def test_documentation_names_every_switch():
+    text = (Path(__file__).parents[3] / "docs" / "methods" / "lsmrl.md").read_text(encoding="utf-8")
+    own = set(LsmrlConfig.model_fields) - {"height", "width", "frames", "test_sampling"}
+    filled_in = {"vision", "text", "template"}
+    assert [name for name in sorted(own - filled_in) if f"`{name}" not in text] == []
+    assert [
+        name for name in LsmrlConfig.model_fields["loss"].annotation.model_fields if name not in text
+    ] == []
