@@ -167,11 +167,12 @@ def _to_table(tracklets: Sequence[Tracklet]) -> pa.Table:
 
 def _to_column(name: str, ids: Sequence[Id | None]) -> tuple[list[Id | None], pa.Field]:
     """Identifiers as they go into a column, and the column's type."""
+    ids = [i.item() if isinstance(i, np.generic) else i for i in ids]
     known = [i for i in ids if i is not None]
     if known and all(isinstance(i, int) and -(2**63) <= i < 2**63 for i in known):
-        return list(ids), pa.field(name, pa.int64())
+        return ids, pa.field(name, pa.int64())
     if all(isinstance(i, str) for i in known):
-        return list(ids), pa.field(name, pa.string())
+        return ids, pa.field(name, pa.string())
     texts: list[Id | None] = [None if i is None else json.dumps(i) for i in ids]
     return texts, pa.field(name, pa.string(), metadata=_AS_JSON)
 

@@ -88,6 +88,11 @@ def test_identifiers_come_back_exactly(tmp_path_factory, ids, cameras):
     assert_same(load_embeddings(folder), original)
 
 
+def test_numpy_integers_are_integers(tmp_path):
+    save_embeddings(make(np.arange(3), [np.int64(1), "x", None]), tmp_path / "out")
+    assert_same(load_embeddings(tmp_path / "out"), make([0, 1, 2], [1, "x", None]))
+
+
 def test_no_rows_come_back(tmp_path):
     empty = Embeddings(np.zeros((0, 7), np.float32), TrackletSet("none", ()))
     save_embeddings(empty, tmp_path / "out")

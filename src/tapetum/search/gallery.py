@@ -186,12 +186,13 @@ def as_query(query: ArrayLike | Embeddings, model: str | None, dimension: int | 
         if len(query) != 1:
             raise ValueError(f"the query has {len(query)} rows; expected one")
         query = query.vectors[0]
-    vector = np.asarray(query, dtype=np.float32)
+    vector: NDArray[np.float32] = np.asarray(query, dtype=np.float32)
     if vector.ndim != 1:
         raise ValueError(f"the query has shape {vector.shape}; expected one vector")
     if dimension is not None and len(vector) != dimension:
         raise ValueError(f"the query has dimension {len(vector)}; the gallery has {dimension}")
-    return unit_rows(vector[None], ["the query"])[0]
+    unit: NDArray[np.float32] = unit_rows(vector[None], ["the query"])[0]
+    return unit
 
 
 def unit_rows(vectors: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:

@@ -75,7 +75,9 @@ class Rows:
     def __init__(self, embeddings: Embeddings | None = None) -> None:
         """Hold `embeddings`; None: a gallery that never held anything."""
         self.is_bound = embeddings is not None
-        self.embeddings = embeddings or Embeddings(np.zeros((0, 0), np.float32), TrackletSet("gallery", ()))
+        if embeddings is None:
+            embeddings = Embeddings(np.zeros((0, 0), np.float32), TrackletSet("gallery", ()))
+        self.embeddings = embeddings
 
     @property
     def model(self) -> str | None:

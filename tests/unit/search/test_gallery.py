@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tapetum.search import Gallery
+from tapetum.search.folder_gallery import FolderGallery
+from tapetum.search.memory_gallery import MemoryGallery
+from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
+
+
+def one_row() -> Embeddings:
+    row = Tracklet("a", (), Modality.VISIBLE)
+    return Embeddings(np.ones((1, 1), np.float32), TrackletSet("one", (row,)), "m")
+
+
+def test_address_says_the_kind(tmp_path):
+    assert isinstance(Gallery.open("memory:"), MemoryGallery)
+    assert isinstance(Gallery.open(tmp_path / "a"), FolderGallery)
+    assert isinstance(Gallery.open(str(tmp_path / "b")), FolderGallery)
+
+
+@pytest.mark.parametrize(
+    ("address", "scheme"),
+    [
+        ("qdrant://host:6333/people", "qdrant"),
+        ("memory:people", "memory"),
+        ("s3://bucket/x", "s3"),
+        ("lance:x", "lance"),
+    ],
+)
+def test_other_stores_are_refused_by_name(address, scheme):
+    with pytest.raises(ValueError, match=f"no store '{scheme}' in this version; give a folder, or 'memory:'"):
+        Gallery.open(address)
+
+
+def test_an_empty_address_is_refused():
+    with pytest.raises(ValueError, match="address is empty"):
+        Gallery.open("")
+
+
+def test_two_galleries_in_memory_are_two():
+    first, second = Gallery.open("memory:"), Gallery.open("memory:")
+    first.upsert(one_row())
+    assert (first.count(), second.count()) == (1, 0)
+
+
+def test_create_refuses_what_is_there(tmp_path):
+    Gallery.create(tmp_path / "g").upsert(one_row())
+    with pytest.raises(FileExistsError, match="there is a gallery already"):
+        Gallery.create(tmp_path / "g")
+
+
+def test_a_missing_folder_is_an_error_where_none_may_be_created(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no gallery"):
+        Gallery.open(tmp_path / "typo", create=False)
+    assert not Path(tmp_path / "typo").exists()
