@@ -33,6 +33,7 @@ TINY: Mapping[str, Any] = {
     "prompt": "a {} person",
     "stfl_split": (3, 1, 1),
     "stg_groups": 3,
+    "msel_norm": True,
     "optim": {"lr": 1e-4, "head_factor": 10},
     "schedule": {"epochs": 10, "steps_per_epoch": 30, "warmup_epochs": 1},
     "prompt_learning": {"schedule": {"epochs": 5, "steps_per_epoch": 30, "warmup_epochs": 1}},
