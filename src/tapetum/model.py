@@ -37,7 +37,7 @@ class Model:
         camera_ids: Camera of each training camera index.
     """
 
-    method: Method
+    method: Method = field(repr=False)
     fingerprint: str
     path: Path
     label_ids: tuple[Id, ...] = field(default=(), repr=False)

@@ -139,7 +139,10 @@ class Stage(ABC):
         """Hook: before each epoch, counted from 0 (rebuild prototypes)."""
 
     def after_stage(self, context: StageContext) -> None:  # noqa: B027
-        """Hook: once after the last step, before the checkpoint (rebuild buffers that `encode` reads)."""
+        """Hook: after the last step, before the checkpoint (rebuild buffers that `encode` reads).
+
+        Called before a validation inside the stage too; what it changes there is undone.
+        """
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum that is minimised."""

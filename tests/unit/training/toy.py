@@ -47,6 +47,7 @@ class ToyConfig(MethodConfig):
     per_step: bool = False
     grad_clip: float | None = None
     poison_at: int = -1
+    dropout: float = 0.2
 
 
 class Body(Stage):
@@ -93,7 +94,7 @@ class Body(Stage):
         self.method.bank.copy_(self.method.head.weight.detach().mean(1))
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        features = F.dropout(self.method.features(batch.clips), 0.2)
+        features = F.dropout(self.method.features(batch.clips), self.method.config.dropout)
         with torch.no_grad():
             self.state["memory"][batch.labels] = 0.9 * self.state["memory"][batch.labels] + 0.1 * features
             self.method.steps_seen += 1

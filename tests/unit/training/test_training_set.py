@@ -1,0 +1,133 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tapetum.data import DataSet
+from tapetum.methods._base import create_method
+from tapetum.training.config import TrainingConfig
+from tapetum.training.training_set import TrainingSet, divide, fingerprint_tracklets, stage_seed
+from tapetum.types import Modality, Tracklet, TrackletSet
+
+SMALL = {"height": 32, "width": 16, "frames": 2, "batches": {"identities": 2, "tracklets": 2}}
+
+
+def tracklet(root: Path, person: int, modality: Modality, camera: int) -> Tracklet:
+    name = f"{person}-{modality.value}-{camera}"
+    frames = tuple(str(root / name / f"{i}.png") for i in range(3))
+    return Tracklet(name, frames, modality, person, camera, part="train")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> DataSet:
+    """Six people with both modalities, and person 0 with one; pictures on disk."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    tracklets = [tracklet(root, 0, Modality.VISIBLE, 1)]
+    for person in range(1, 7):
+        tracklets += [tracklet(root, person, m, c) for m in Modality for c in (1, 2)]
+    for t in tracklets:
+        for frame in t.frames:
+            Path(frame).parent.mkdir(exist_ok=True)
+            shade = 30 * int(t.person_id) + rng.integers(0, 30, (32, 16, 3))
+            Image.fromarray(shade.astype(np.uint8)).save(frame)
+    none = TrackletSet("x/none", ())
+    return DataSet("x", root, TrackletSet("x/train", tuple(tracklets)), none, none, tuple(range(7)))
+
+
+@pytest.fixture(scope="module")
+def method():
+    torch.manual_seed(0)
+    return create_method("small-cnn", num_identities=7, num_cameras=2, preset="tiny", **SMALL)
+
+
+def people(tracklets) -> set[int]:
+    return {t.person_id for t in tracklets}
+
+
+def test_held_out_people_are_not_learnt(dataset):
+    division = divide(dataset, 2, seed=1)
+    out = people(division.held_out)
+    assert len(out) == 2
+    assert 0 not in out  # seen in one modality, it has no match
+    assert people(division.learnt.train) == set(range(7)) - out
+    assert division.learnt.label_ids == tuple(sorted(set(range(7)) - out))
+    assert len(division.learnt.train) + len(division.held_out) == len(dataset.train)
+    assert people(divide(dataset, 2, seed=1).held_out) == out
+    assert any(people(divide(dataset, 2, seed=s).held_out) != out for s in range(2, 6))
+
+
+def test_a_share_is_rounded_up_and_none_is_none(dataset):
+    assert len(people(divide(dataset, 0.2, seed=1).held_out)) == 2
+    assert len(divide(dataset, 0, seed=1).held_out) == 0
+    assert divide(dataset, 0, seed=1).learnt.train.tracklets == dataset.train.tracklets
+
+
+def test_holding_out_everybody_is_refused(dataset):
+    with pytest.raises(ValueError, match="cannot hold out 6 identities for validation: 6 of 7"):
+        divide(dataset, 6, seed=1)
+
+
+def test_the_fingerprint_follows_content_not_place(dataset):
+    names = {fingerprint_tracklets(dataset.train, dataset.root)}
+    moved = tuple(
+        replace(t, frames=tuple(f.replace(str(dataset.root), "/elsewhere") for f in t.frames))
+        for t in dataset.train
+    )
+    names.add(fingerprint_tracklets(TrackletSet("y", moved), Path("/elsewhere")))
+    assert len(names) == 1
+    first = dataset.train[0]
+    for changed in (
+        replace(first, person_id=1),
+        replace(first, frames=first.frames[:2]),
+        replace(first, modality=Modality.INFRARED),
+        replace(first, camera_id=9),
+    ):
+        names.add(
+            fingerprint_tracklets(TrackletSet("x", (changed, *dataset.train.tracklets[1:])), dataset.root)
+        )
+    names.add(fingerprint_tracklets(TrackletSet("x", dataset.train.tracklets[::-1]), dataset.root))
+    assert len(names) == 6
+
+
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_batches_are_a_function_of_epoch_and_step(dataset, method, cache):
+    stage = method.stages()[0]
+    source = TrainingSet(divide(dataset, 0, 1), TrainingConfig(cache=cache), method)
+    with source.open_stage(stage, 0) as batches:
+        stream = batches.batches(0)
+        first, second = next(stream), next(stream)
+        stream.close()
+        again = next(batches.batches(0, start_step=1))
+    assert first.clips.shape == (8, 2, 3, 32, 16)
+    assert first.clips.dtype == torch.uint8
+    assert first.infrared.tolist() == [False] * 4 + [True] * 4
+    assert torch.equal(second.clips, again.clips)
+    assert second.seed == again.seed != first.seed
+    with source.open_stage(stage, 1) as batches:
+        assert next(batches.batches(0)).seed != first.seed
+
+
+def test_a_pass_shows_every_tracklet_once_in_order(dataset, method):
+    division = divide(dataset, 2, 1)
+    source = TrainingSet(division, TrainingConfig(), method)
+    batches = list(source.iterate(torch.device("cpu")))
+    labels = torch.cat([b.labels for b in batches]).tolist()
+    assert [division.learnt.label_ids[i] for i in labels] == [t.person_id for t in division.learnt.train]
+    assert torch.cat([b.infrared for b in batches]).tolist() == [
+        t.modality is Modality.INFRARED for t in division.learnt.train
+    ]
+    assert all(b.clips.dtype == torch.float32 for b in batches)
+
+
+def test_validation_scores_both_directions_on_held_out_people(dataset, method):
+    scores = TrainingSet(divide(dataset, 3, 1), TrainingConfig(), method).validate(method)
+    assert set(scores) == {"visible-to-infrared", "infrared-to-visible"}
+    assert all(0 < figure <= 1 for way in scores.values() for figure in way.values() if figure)
+
+
+def test_stages_have_seeds_of_their_own():
+    assert len({stage_seed(seed, stage) for seed in range(3) for stage in range(3)}) == 9
