@@ -91,10 +91,16 @@ def train(
     config = run.training
     division = divide(read_dataset(run.data), config.validation_identities, config.seed)
     method = build_method(run, len(division.learnt.label_ids), len(division.learnt.camera_ids))
-    place = {"rank": fabric.global_rank, "world_size": fabric.world_size}
     return train_method(
         method,
-        TrainingSet(division, config, method, **place),
+        TrainingSet(
+            division,
+            config,
+            method,
+            rank=fabric.global_rank,
+            world_size=fabric.world_size,
+            pin=fabric.device.type == "cuda",
+        ),
         config,
         out,
         settings=settings,

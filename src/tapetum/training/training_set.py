@@ -61,6 +61,7 @@ class TrainingSet:
         *,
         rank: int = 0,
         world_size: int = 1,
+        pin: bool = False,
     ) -> None:
         """Open the frames; under `cache` they are decoded here.
 
@@ -70,6 +71,7 @@ class TrainingSet:
             method: What will be trained; says how large frames are, and which a pass takes.
             rank: This process.
             world_size: Processes; each takes its share of every batch.
+            pin: Put batches into page-locked memory, for an accelerator.
 
         Raises:
             DataError: A frame to be cached cannot be read.
@@ -83,7 +85,7 @@ class TrainingSet:
         self._config = config
         self._preprocessing = method.preprocessing
         self._sampling = method.config.test_sampling
-        self._rank, self._world_size = rank, world_size
+        self._rank, self._world_size, self._pin = rank, world_size, pin
         self._frames = _open(learnt.train, self._preprocessing, config)
 
     @contextmanager
@@ -109,7 +111,7 @@ class TrainingSet:
             source=self._frames,
             seed=seed,
             workers=0 if isinstance(self._frames, FrameCache) else self._config.workers,
-            pin=torch.cuda.is_available(),
+            pin=self._pin,
         )
         try:
             yield loader
@@ -124,7 +126,7 @@ class TrainingSet:
             sampling="chunk-first" if self._sampling == "dense" else self._sampling,
             batch_size=_PASS_BATCH,
             source=self._frames,
-            pin=device.type == "cuda",
+            pin=self._pin,
         )
         for clips in passing:
             infrared = [self._rows.tracklets[int(row)].modality is Modality.INFRARED for row in clips.rows]
