@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tapetum.evaluation._identities import GalleryOrder, IntArray
-from tapetum.evaluation._products import NegativeProducts
-
-_BLOCK_ENTRIES = 1 << 24  # at most this many distances are held at a time
-_BLOCK_ROWS = 256
+from tapetum.evaluation._products import NegativeProducts, rows_at_a_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ def distance_blocks(
     """
     size = len(gallery.codes)
     order = torch.from_numpy(gallery.order).to(matrix.device)
-    for rows in block_rows(len(query_codes), size, _BLOCK_ROWS):
+    for rows in block_rows(len(query_codes), size):
         codes = query_codes[rows]
         distance = matrix[rows].index_select(1, order)
         _refuse_nan(distance, rows.start)
@@ -115,9 +112,9 @@ class _CameraRule:
         return both
 
 
-def block_rows(queries: int, gallery: int, most: int) -> Iterator[slice]:
-    """Row ranges of at most `most` queries, fewer where the gallery is large; none for an empty gallery."""
-    rows = max(1, min(most, _BLOCK_ENTRIES // max(1, gallery)))
+def block_rows(queries: int, gallery: int, most: int | None = None) -> Iterator[slice]:
+    """Row ranges of the queries, short where the gallery is large, at most `most`; none for an empty one."""
+    rows = max(1, min(most or gallery, rows_at_a_time(gallery)))
     for first in range(0, queries if gallery else 0, rows):
         yield slice(first, min(first + rows, queries))
 

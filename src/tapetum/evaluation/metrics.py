@@ -111,7 +111,7 @@ def score_distances(
     _check_shape(matrix, (len(query_codes), len(gallery.codes)), "distance")
     removed = None if leave_out is None else _as_mask(leave_out, matrix)
     blocks = distance_blocks(matrix, removed, query_codes, gallery)
-    return _score(blocks, gallery, count, max_rank)
+    return _score(blocks, len(query_codes), gallery, count, max_rank)
 
 
 def score_embeddings(
@@ -156,7 +156,7 @@ def score_embeddings(
     vectors = query.vectors, gallery.vectors
     where = torch.device(device or "cpu")
     blocks = embedding_blocks(vectors, query_codes, order, cameras, block, where, dtype)
-    return _score(blocks, order, count, max_rank)
+    return _score(blocks, len(query), order, count, max_rank)
 
 
 def _codes(query_ids: Ids, gallery_ids: Ids) -> tuple[IntArray, GalleryOrder]:
@@ -212,14 +212,15 @@ def _check_embeddings(query: Embeddings, gallery: Embeddings) -> None:
             raise ValueError(f"{what} embedding {int(bad.argmax())} holds a value that is not finite")
 
 
-def _score(blocks: Iterable[Block], gallery: GalleryOrder, count: Count, max_rank: int) -> Scores:
+def _score(
+    blocks: Iterable[Block], queries: int, gallery: GalleryOrder, count: Count, max_rank: int
+) -> Scores:
     if count not in get_args(Count):
         raise ValueError(f"unknown count {count!r}; known: {', '.join(get_args(Count))}")
     if max_rank < 1:
         raise ValueError(f"max_rank is {max_rank}; expected at least 1")
     parts = [_score_block(rank_block(b, gallery, count == "identities")) for b in blocks]
     if not any((first > 0).any() for *_, first in parts):
-        queries = sum(len(first) for *_, first in parts)
         raise NoMatchError(
             f"none of {queries} queries has a true match among {len(gallery.codes)} gallery items"
         )
@@ -232,10 +233,13 @@ def _score_block(ranks: BlockRanks) -> tuple[NDArray[np.float64], NDArray[np.flo
     slot = np.arange(1, ranks.positions.shape[1] + 1)
     valid = ranks.matches > 0
     matches = np.where(valid, ranks.matches, 1)
-    precision = np.where(slot <= ranks.matches[:, None], slot / ranks.positions, 0.0)
-    last = np.take_along_axis(ranks.positions, matches[:, None] - 1, axis=1)[:, 0]
+    row = np.arange(len(matches))
+    precisions = np.cumsum(slot / ranks.positions, axis=1)[
+        row, matches - 1
+    ]  # one by one: padding adds nothing
+    last = ranks.positions[row, matches - 1]
     first = ranks.positions[:, 0] if ranks.people_rank is None else ranks.people_rank
-    average_precision = np.where(valid, precision.sum(axis=1) / matches, np.nan)
+    average_precision = np.where(valid, precisions / matches, np.nan)
     return average_precision, np.where(valid, matches / last, np.nan), np.where(valid, first, 0)
 
 

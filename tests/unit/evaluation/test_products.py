@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from tapetum.evaluation._products import NegativeProducts, rows_at_a_time
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("rows", "gallery", "dimension"), [(1, 1, 1), (3, 10, 5), (70, 33, 64), (200, 301, 512)]
+)
+def test_products_are_negative_dot_products(dtype, rows, gallery, dimension):
+    torch.manual_seed(0)
+    vectors, items = torch.randn(rows, dimension, dtype=dtype), torch.randn(gallery, dimension, dtype=dtype)
+    found = NegativeProducts(items)(vectors)
+    assert (found.shape, found.dtype) == ((rows, gallery), dtype)
+    expected = -(vectors.double() @ items.double().T)
+    torch.testing.assert_close(
+        found.double(), expected, atol=1e-4 if dtype == torch.float32 else 1e-11, rtol=0
+    )
+
+
+def test_a_product_does_not_depend_on_what_else_is_asked():
+    torch.manual_seed(0)
+    for items in torch.randn(777, 200), torch.randn(64, 33):
+        vectors = torch.randn(300, items.shape[1])
+        items[-1] = items[5]
+        products = NegativeProducts(items)
+        whole = products(vectors)
+        assert torch.equal(whole[:, 5], whole[:, -1])
+        for rows in (1, 2, 5, 31, 100):
+            assert torch.equal(products(vectors[:rows]), whole[:rows])
+            assert torch.equal(products(vectors[-rows:]), whole[-rows:])
+
+
+@pytest.mark.parametrize(
+    ("gallery", "rows"), [(0, 256), (1, 256), (65_536, 256), (100_000, 160), (1_000_000, 16), (10**9, 16)]
+)
+def test_large_galleries_are_asked_by_fewer_rows(gallery, rows):
+    assert rows_at_a_time(gallery) == rows
