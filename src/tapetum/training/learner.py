@@ -114,6 +114,11 @@ class Learner:
                 f"the checkpoint's optimiser trained {error}, which the stage does not"
             ) from None
 
+    def are_weights_finite(self) -> bool:
+        """Whether every weight that trains is a finite number; waits for the device."""
+        norms = torch._foreach_norm([p.detach() for p in self._parameters])
+        return bool(torch.isfinite(torch.stack(norms)).all())
+
     def settle(self) -> None:
         """Make the averaged weights, where they are kept, the method's own."""
         if self._averaged is not None:

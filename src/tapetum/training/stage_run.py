@@ -179,6 +179,7 @@ class StageRun:
             self._save(learner)
         if stop:
             where = f"step {session.position.step}; to go on, resume the run in {session.folder.root}"
+            session.progress.note(f"stopped after {where}")
             raise KeyboardInterrupt(f"stopped after {where}")
 
     def _ends_epoch(self, learner: Learner, done: int) -> bool:
@@ -190,6 +191,11 @@ class StageRun:
 
     def _save(self, learner: Learner) -> None:
         self._log.fetch()
+        if not learner.are_weights_finite():
+            step = self._session.position.step
+            raise FloatingPointError(
+                f"stage {self._stage.name!r}, step {step}: a weight is not a finite number"
+            )
         self._session.save(learner.averaged, learner.optimizer, self._context.state)
         self._log.timer.skip()
 

@@ -288,6 +288,21 @@ def test_a_gradient_that_is_not_finite_is_named(toy, tmp_path, monkeypatch):
         toy.train_toy(tmp_path)
 
 
+def test_no_checkpoint_is_written_of_weights_that_are_not_finite(toy, tmp_path, monkeypatch):
+    real = toy.Body.step
+
+    def step(self, batch):
+        losses = real(self, batch)
+        if int(self.method.steps_seen) == 2:
+            losses["pull"].register_hook(lambda gradient: gradient * float("nan"))
+        return losses
+
+    monkeypatch.setattr(toy.Body, "step", step)
+    with pytest.raises(FloatingPointError, match="stage 'body', step 2: a weight is not finite"):
+        toy.train_toy(tmp_path, EVERY_STEP)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-000000001.safetensors"]
+
+
 def test_gradients_are_clipped(toy, tmp_path):
     _, _, result = toy.train_toy(tmp_path / "run", grad_clip=1e-3)
     free, _, _ = toy.train_toy(tmp_path / "free")
