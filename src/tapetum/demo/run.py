@@ -159,7 +159,7 @@ def _train(plan: DemoPlan, name: str, show: _Show) -> None:
         "seed": plan.seed,
         "max_minutes": plan.minutes,
         "precision": quicker_precision(),
-        "cache": "on",
+        "cache": "always",
         "validation_identities": 0,
     }
     run = resolve_run(name, plan.data, preset="tiny", overrides={"training": settings})

@@ -27,7 +27,7 @@ class TrainingConfig(Config):
         "auto", description="auto: bf16-mixed on a CUDA device that has bfloat16, else 32-true"
     )
     workers: int = Field(0, ge=0, description="processes that make batches ahead; 0: one thread")
-    cache: Literal["auto", "on", "off"] = Field(
+    cache: Literal["auto", "always", "never"] = Field(
         "auto", description="keep all decoded training frames in memory; auto: where they fit in cache_gib"
     )
     cache_gib: float = Field(4.0, ge=0, description="GiB that decoded frames may take under cache: auto")

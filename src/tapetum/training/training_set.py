@@ -209,7 +209,7 @@ def create_augmentation(config: AugmentConfig, preprocessing: Preprocessing) -> 
 
 
 def _open(tracklets: TrackletSet, preprocessing: Preprocessing, config: TrainingConfig) -> FrameSource:
-    limits: dict[str, float] = {"off": 0.0, "auto": config.cache_gib, "on": math.inf}
+    limits: dict[str, float] = {"never": 0.0, "auto": config.cache_gib, "always": math.inf}
     return open_frames(
         tracklets,
         preprocessing.height,

@@ -93,7 +93,7 @@ def test_the_fingerprint_follows_content_not_place(dataset):
     assert len(names) == 6
 
 
-@pytest.mark.parametrize("cache", ["on", "off"])
+@pytest.mark.parametrize("cache", ["always", "never"])
 def test_batches_are_a_function_of_epoch_and_step(dataset, method, cache):
     stage = method.stages()[0]
     source = TrainingSet(divide(dataset, 0, 1), TrainingConfig(cache=cache), method)
