@@ -2,9 +2,9 @@
 
     python benchmarks/metrics.py --queries 5000 --gallery 20000 --dimension 512 --people 1000 --threads 2
 
-Seconds are medians of several runs on random, L2-normalised embeddings, wall clock and processor time. "share of
-product" is the wall clock divided by that of the fastest product. Memory is the growth of the process's peak above
-the embeddings. Close everything else first: on a busy machine the figures mean nothing.
+Seconds are medians of several runs on random, L2-normalised embeddings, wall clock and processor time. "share
+of product" is the wall clock divided by that of the fastest product. Memory is how much the process's peak
+grows. Close everything else first: on a busy machine the figures mean nothing.
 """
 
 from __future__ import annotations

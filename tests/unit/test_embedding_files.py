@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -134,6 +135,22 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "_flush", full)
     with pytest.raises(OSError, match=r"No space left.*out"):
+        save_embeddings(make(model="other"), tmp_path / "out", overwrite=True)
+    assert load_embeddings(tmp_path / "out").model == "abc"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_failed_replacement_puts_back_what_was_there(tmp_path, monkeypatch):
+    save_embeddings(make(), tmp_path / "out")
+    rename = Path.rename
+
+    def refuse(self, target):
+        if self.name.endswith(".part"):
+            raise OSError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match=r"Permission denied.*out"):
         save_embeddings(make(model="other"), tmp_path / "out", overwrite=True)
     assert load_embeddings(tmp_path / "out").model == "abc"
     assert [p.name for p in tmp_path.iterdir()] == ["out"]

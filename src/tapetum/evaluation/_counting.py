@@ -65,11 +65,15 @@ def count_people_below(distance: Tensor, starts: IntArray, values: FloatArray) -
     if distance.device.type == "cpu":
         nearest = np.minimum.reduceat(distance.numpy(), starts[:-1], axis=1)
         return np.asarray((nearest < values[:, None]).sum(axis=1))
+    return _people_below_on_device(distance, starts, values)
+
+
+def _people_below_on_device(distance: Tensor, starts: IntArray, values: FloatArray) -> IntArray:
     person = torch.from_numpy(np.repeat(np.arange(len(starts) - 1), np.diff(starts))).to(distance.device)
-    nearest_there = distance.new_full((len(distance), len(starts) - 1), float("inf"))
-    nearest_there.scatter_reduce_(1, person.expand_as(distance), distance, "amin")
+    nearest = distance.new_full((len(distance), len(starts) - 1), float("inf"))
+    nearest.scatter_reduce_(1, person.expand_as(distance), distance, "amin")
     limit = torch.from_numpy(values).to(distance.device)
-    return (nearest_there < limit[:, None]).sum(dim=1).cpu().numpy()
+    return (nearest < limit[:, None]).sum(dim=1).cpu().numpy()
 
 
 def _for_chunks(work: Callable[[int], None], rows: int) -> None:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,17 @@ def test_search_counts_as_scanning_does():
     below, equal = _counting._search_on_device(rows, np.array([[1.0, 2.0, 3.0]], dtype=np.float32))
     assert below.tolist() == [[0, 2, 2]]
     assert equal.tolist() == [[2, 0, 1]]
+
+
+def test_both_ways_count_people_alike():
+    rng = np.random.default_rng(0)
+    distance, starts = rng.random((6, 20)).astype(np.float32), np.array([0, 1, 5, 6, 13, 20])
+    values = distance[:, 8].copy()
+    people = [range(a, b) for a, b in itertools.pairwise(starts)]
+    right = [sum(row[list(p)].min() < v for p in people) for row, v in zip(distance, values, strict=True)]
+    tensor = torch.from_numpy(distance)
+    assert _counting.count_people_below(tensor, starts, values).tolist() == right
+    assert _counting._people_below_on_device(tensor, starts, values).tolist() == right
 
 
 def test_measured_ratio_is_positive():

@@ -263,3 +263,21 @@ def test_bad_embeddings_are_refused(query, gallery, error, message):
 
 def test_embeddings_of_unknown_models_are_scored():
     assert score_embeddings(make([[1.0]], [1], model=""), make([[1.0]], [1], model="b")).mean_ap == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no accelerator")
+@pytest.mark.parametrize("count", ["images", "identities"])
+def test_an_accelerator_scores_as_the_processor(count):
+    """Vectors of small integers: products are exact on both, and many are equal."""
+    rng = np.random.default_rng(4)
+    ids, cameras = rng.integers(0, 9, 700).tolist(), rng.integers(0, 3, 700).tolist()
+    both = make(rng.integers(-2, 3, (700, 16)), ids, cameras)
+    query, gallery = both.rows(range(300)), both.rows(range(300, 700))
+    same(
+        score_embeddings(query, gallery, count=count, device="cuda"),
+        score_embeddings(query, gallery, count=count),
+    )
+    distance = -query.vectors @ gallery.vectors.T
+    there = score_distances(torch.from_numpy(distance).cuda(), ids[:300], ids[300:], count=count)
+    same(there, score_distances(distance, ids[:300], ids[300:], count=count))
