@@ -1,6 +1,6 @@
 """Several processes share a run: one writes, all agree, and a resumed run is the run that never stopped.
 
-Without dropout all processes see and keep the same here; what a stage keeps on one process alone is not saved.
+Without dropout all processes see and keep the same; what a stage keeps on one process alone is not saved.
 """
 
 import json
