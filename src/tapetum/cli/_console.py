@@ -21,6 +21,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from tapetum.errors import TapetumError
 
@@ -46,21 +47,25 @@ def start_logging(verbose: bool) -> None:
 def run_app(app: typer.Typer, arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; expected errors become one line on stderr."""
     command = typer.main.get_command(app)
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = command.main(args=arguments, prog_name="tapetum", standalone_mode=False)
+        # not command.main, which swallows the message of a KeyboardInterrupt
+        with command.make_context("tapetum", given) as context:
+            command.invoke(context)
     except KeyboardInterrupt as stop:
         return _fail(str(stop) or "interrupted", EXIT_INTERRUPTED)
     except _EXPECTED as error:
         return _fail(_message(error), EXIT_ERROR)
     except Exception as error:
         return _library_error(error)
-    return int(code) if isinstance(code, int) else 0
+    return 0
 
 
 def _library_error(error: Exception) -> int:
     """Exit code for what the command-line library raises itself; everything else goes on as it is."""
     if isinstance(error, click.ClickException) or hasattr(error, "format_message"):
-        return _fail(error.format_message(), getattr(error, "exit_code", EXIT_USAGE))
+        code, message = getattr(error, "exit_code", EXIT_USAGE), error.format_message()
+        return _fail(message, code) if message else code  # none where the help was shown
     if type(error).__name__ == "Abort":
         return _fail("interrupted", EXIT_INTERRUPTED)
     if type(error).__name__ == "Exit":
@@ -75,12 +80,18 @@ def _message(error: BaseException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    ERR.print(f"[bold red]error:[/] {_escape(message)}", soft_wrap=True)
+    ERR.print(Text.assemble(("error:", "bold red"), " ", message), soft_wrap=True)
     return code
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+def say(text: str) -> None:
+    """Print a line of results on stdout, letter by letter: no markup in it, and never folded."""
+    OUT.print(Text(text), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print a line about the work on stderr, letter by letter."""
+    ERR.print(Text(text), soft_wrap=True)
 
 
 def print_json(content: Any) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
-from tapetum.cli._console import ERR, OUT, progress_bar
+from tapetum.cli._console import ERR, OUT, note, progress_bar, say
 from tapetum.cli.synthesis import CueKind
 from tapetum.evaluation.metrics import Scores
 from tapetum.files import replace_text
@@ -52,12 +52,12 @@ def demo(
         seed=seed,
         workers=os.cpu_count() or 1,
     )
-    result = run_demo(plan, bar=progress_bar, training=lambda: ProgressBar(ERR), note=ERR.print)
+    result = run_demo(plan, bar=progress_bar, training=lambda: ProgressBar(ERR), note=note)
     if json_file is not None:
         replace_text(json_file, result.table.read_text(encoding="utf-8"))
     OUT.print(_table(result.rows))
-    OUT.print(f"chance is a random order; {', '.join(f'{k} {v:.0f} s' for k, v in result.timings_s.items())}")
-    OUT.print(f"table:  {result.table}\nreport: {result.report}", soft_wrap=True)
+    say(f"chance is a random order; {', '.join(f'{k} {v:.0f} s' for k, v in result.timings_s.items())}")
+    say(f"table:  {result.table}\nreport: {result.report}")
 
 
 def free_folder(wanted: Path) -> Path:
@@ -71,7 +71,8 @@ def free_folder(wanted: Path) -> Path:
 
 def _table(rows: Mapping[str, Mapping[str, Scores]]) -> Table:
     trials = [trial for trial in ("I2V", "V2I") if trial in next(iter(rows.values()))]
-    table = Table("per cent", *(f"{t} {c}" for t in trials for c in ("R1", "R5", "mAP", "mINP")), box=None)
+    name_column = Column("per cent", no_wrap=True)
+    table = Table(name_column, *(f"{t} {c}" for t in trials for c in ("R1", "R5", "mAP", "mINP")), box=None)
     for name, found in rows.items():
         cells = []
         for trial in trials:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tapetum.cli._console import OUT, progress_bar
+from tapetum.cli._console import OUT, progress_bar, say
 from tapetum.files import replace_text
 from tapetum.types import Embeddings, TrackletSet
 
@@ -66,7 +66,7 @@ def embed_command(
     model = load(run, device=device)
     embeddings = _embed(model, tracklets, sampling, batch_size, workers, precision)
     save_embeddings(embeddings, out, method=model.method.name, overwrite=overwrite)
-    OUT.print(f"{out}: {len(embeddings)} embeddings of {embeddings.vectors.shape[1]} dimensions")
+    say(f"{out}: {len(embeddings)} embeddings of {embeddings.vectors.shape[1]} dimensions")
 
 
 def evaluate_command(
@@ -126,6 +126,8 @@ def _embed_test(
     from tapetum.data.datasets import read_dataset
     from tapetum.model import load
 
+    if data is None and not run.exists():
+        raise FileNotFoundError(f"{run}: no such folder or file")
     if data is None:
         raise ValueError("--data FORMAT:ROOT is needed to evaluate a run (embeddings need none)")
     tracklets = read_dataset(data).test

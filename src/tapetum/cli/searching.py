@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from tapetum.cli._console import ERR, OUT, print_json, progress_bar
+from tapetum.cli._console import OUT, note, print_json, progress_bar, say
 from tapetum.search import Filter, Gallery, Hit, SearchEngine, SearchResult
 
 
@@ -43,7 +44,7 @@ def index(
     with progress_bar("tracklets") as progress:
         embeddings = embed(model.method, tracklets, batch_size=batch_size, workers=workers, progress=progress)
     new = place.upsert(replace(embeddings, model=model.fingerprint))
-    OUT.print(f"{gallery}: {new} new of {len(embeddings)} tracklets, {place.info().count} in all")
+    say(f"{gallery}: {new} new of {len(embeddings)} tracklets, {place.info().count} in all")
 
 
 def search(
@@ -69,7 +70,7 @@ def search(
         print_json({"manner": found.manner, "searched": found.searched, "hits": [_hit(h) for h in found]})
         return
     OUT.print(hit_table(found))
-    ERR.print(f"{found.manner}; {found.searched} tracklets searched")
+    note(f"{found.manner}; {found.searched} tracklets searched")
 
 
 def _ask(
@@ -89,12 +90,13 @@ def _ask(
 
 def hit_table(found: SearchResult) -> Table:
     """Hits with similarity, who, where and when."""
-    table = Table("rank", "similarity", "tracklet", "person", "modality", "camera", "time", box=None)
+    tracklet = Column("tracklet", overflow="fold")
+    table = Table("rank", "similarity", tracklet, "person", "modality", "camera", "time", box=None)
     for hit in found:
         one = hit.tracklet
         time = "" if one.time is None else f"{one.time:.1f} s"
         cells = (one.tracklet_id, one.person_id, one.modality.value, one.camera_id)
-        known = ("" if cell is None else str(cell) for cell in cells)
+        known = (Text("" if cell is None else str(cell)) for cell in cells)
         table.add_row(str(hit.rank), f"{hit.similarity:.4f}", *known, time)
     return table
 

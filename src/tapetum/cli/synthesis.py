@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tapetum.cli._console import ERR, OUT, print_json, progress_bar
+from tapetum.cli._console import OUT, note, print_json, progress_bar, say
 from tapetum.data.checking import check_files
 from tapetum.data.datasets import read_dataset
 from tapetum.data.synthetic import WalkerOptions, write_hitsz_vcm
@@ -69,7 +69,7 @@ def synth(
             workers=workers or os.cpu_count() or 1,
             progress=progress,
         )
-    OUT.print(
+    say(
         f"{format_.value}:{out}: {written.train_identities} training and {written.test_identities} "
         f"test people, {written.tracklets} tracklets, {written.frames} frames"
     )
@@ -93,21 +93,21 @@ def doctor(
     else:
         _print_findings(parts, counts, found.notes)
         for problem in problems:
-            ERR.print(f"[red]{problem}[/]", highlight=False)
-        OUT.print(f"{len(problems)} problem(s) with frames" if problems else "all frames can be read")
+            note(problem)
+        say(f"{len(problems)} problem(s) with frames" if problems else "all frames can be read")
     if problems:
         raise typer.Exit(1)
 
 
 def _print_findings(parts: dict[str, int], counts: list[dict[str, object]], notes: tuple[str, ...]) -> None:
-    OUT.print(", ".join(f"{part}: {number} tracklets" for part, number in parts.items()))
+    say(", ".join(f"{part}: {number} tracklets" for part, number in parts.items()))
     if counts:
         table = Table("count", "expected", "found", box=None)
         for count in counts:
             table.add_row(*(str(count[key]) for key in ("what", "expected", "found")))
         OUT.print(table)
-    for note in notes:
-        OUT.print(f"- {note}", highlight=False)
+    for oddity in notes:
+        say(f"- {oddity}")
 
 
 def parse_level(text: str) -> float | str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tapetum.cli._console import ERR, OUT, progress_bar
+from tapetum.cli._console import ERR, note, progress_bar, say
 from tapetum.config import build_config, merge, parse_overrides, read_yaml
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: a.b=value.")]
@@ -46,10 +46,10 @@ def train(
     with ProgressBar(ERR) as progress:
         result = run_training(run, out, resume=resume, progress=progress)
     if result.was_finished:
-        OUT.print(f"{result.folder} was finished already: {result.steps} steps")
+        say(f"{result.folder} was finished already: {result.steps} steps")
     else:
         took = f"{result.steps} steps in {result.seconds:.0f} s"
-        OUT.print(f"{result.folder}: {took}; model {result.fingerprint}")
+        say(f"{result.folder}: {took}; model {result.fingerprint}")
 
 
 def pretrain(
@@ -74,6 +74,6 @@ def pretrain(
             workers=workers or os.cpu_count() or 1,
             resume=resume,
             progress=progress,
-            note=ERR.print,
+            note=note,
         )
-    OUT.print(f"{card.weights}, described in {card.text}")
+    say(f"{card.weights}, described in {card.text}")

@@ -1,0 +1,117 @@
+import pytest
+
+from tapetum.data.datasets import read_dataset
+
+TINY = "--frame-size 32x16 --tracklet-length 12-12 --tracklets 1-1 --workers 1".split()
+
+
+def test_synth_writes_what_was_asked_for_and_doctor_is_content(ask, tmp_path):
+    root = tmp_path / "[set]"
+    written = ask("synth", root, "--identities", 6, "--test-identities", 2, "--seed", 3, *TINY)
+    assert (written.code, written.err.strip()) == (0, "")
+    assert written.out.startswith(f"hitsz-vcm:{root}: 4 training and 2 test people, ")
+    found = read_dataset(f"hitsz-vcm:{root}")
+    assert (len(found.label_ids), len(set(found.test.person_ids))) == (4, 2)
+    looked = ask("doctor", f"hitsz-vcm:{root}")
+    assert (looked.code, "all frames can be read" in looked.out) == (0, True)
+    report = ask("doctor", f"hitsz-vcm:{root}", "--json").json
+    assert report["problems"] == []
+    assert report["tracklets"]["train"] == len(found.train) == 8
+
+
+def test_doctor_names_every_frame_that_cannot_be_used(ask, broken):
+    tracklets = read_dataset(f"hitsz-vcm:{broken}").test
+    cut, gone = broken / tracklets[0].frames[3], broken / tracklets[-1].frames[0]
+    cut.write_bytes(cut.read_bytes()[:-60])
+    gone.unlink()
+    looked = ask("doctor", f"hitsz-vcm:{broken}")
+    assert looked.code == 1
+    assert "2 problem(s)" in looked.out
+    lines = looked.err.splitlines()
+    assert any(line.startswith(f"{cut}: cannot read a picture: OSError: image file is") for line in lines)
+    assert f"{gone}: cannot read a picture: no such file (a frame of {tracklets[-1].tracklet_id})" in lines
+    report = ask("doctor", f"hitsz-vcm:{broken}", "--json")
+    assert (report.code, len(report.json["problems"])) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--difficulty", "harsh"), "difficulty is 'harsh'; expected 0 to 1 or one of easy, medium, hard"),
+        (("--difficulty", "1.5"), "difficulty is 1.5"),
+        (("--frame-size", "32"), "--frame-size is '32'; expected two whole numbers as in 12x24"),
+        (("--tracklet-length", "12-x"), "--tracklet-length is '12-x'"),
+        (("--tracklet-length", "3-12"), "tracklet_length is (3, 12)"),
+        (("--identities", "3"), "3"),
+        (("--workers", "-1"), "workers is -1"),
+    ],
+)
+def test_synth_refuses_by_name_and_leaves_nothing(ask, tmp_path, options, message):
+    refused = ask("synth", tmp_path / "out", *options)
+    assert refused.code == 1
+    assert message in refused.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_synth_refuses_a_folder_with_something_in_it(ask, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    refused = ask("synth", tmp_path, *TINY)
+    assert (refused.code, str(tmp_path) in refused.err) == (1, True)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+    assert ask("synth", tmp_path / "x", "--format", "market").code == 2
+    assert ask("synth", tmp_path / "x", "--cues", "smell").code == 2
+
+
+def spoil(root, name, change):
+    path = root / "info" / name
+    lines = path.read_text().splitlines()
+    path.write_text("".join(f"{line}\n" for line in change(lines)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        (
+            "track_train_info.txt",
+            lambda rows: ["1 5 4 1 2", *rows[1:]],
+            ":1: frames 5 to 4; expected a range",
+        ),
+        ("track_test_info.txt", lambda rows: [*rows[:-1], "2 1 99999 5 1"], "frames 1 to 99999"),
+        (
+            "track_train_info.txt",
+            lambda rows: ["1 1 12 1 13", *rows[1:]],
+            ":1: unknown camera 13; expected 1..12",
+        ),
+        ("train_name.txt", lambda rows: ["0001M3D1T1F1.jpg", *rows[1:]], ":1: unknown modality 3"),
+        (
+            "train_name.txt",
+            lambda rows: [rows[0], "notes", *rows[2:]],
+            ":2: 'notes'; expected a name such as",
+        ),
+        ("query_IDX.txt", lambda rows: ["1 4711"], "4711"),
+    ],
+)
+def test_info_files_are_refused_with_file_line_and_value(ask, broken, file, change, message):
+    path = spoil(broken, file, change)
+    for command in (
+        ["doctor", f"hitsz-vcm:{broken}"],
+        ["train", "small-cnn", "--data", f"hitsz-vcm:{broken}", "--out", broken / "run"],
+    ):
+        refused = ask(*command)
+        assert refused.code == 1
+        assert f"{path}" in refused.err
+        assert message in refused.err
+    assert not (broken / "run").exists()
+
+
+def test_missing_places_are_named(ask, tmp_path, broken):
+    refused = ask("doctor", f"hitsz-vcm:{tmp_path / 'none'}")
+    assert (refused.code, f"{tmp_path / 'none'}: no such folder" in refused.err) == (1, True)
+    (broken / "info" / "query_IDX.txt").unlink()
+    refused = ask("doctor", f"hitsz-vcm:{broken}")
+    assert (refused.code, str(broken / "info" / "query_IDX.txt") in refused.err) == (1, True)
+    refused = ask("doctor", str(broken))
+    assert (refused.code, "not of the form FORMAT:ROOT; formats: hitsz-vcm" in refused.err) == (1, True)
+    refused = ask("doctor", f"hitsz-vmc:{broken}")
+    assert (refused.code, "did you mean 'hitsz-vcm'?" in refused.err) == (1, True)
