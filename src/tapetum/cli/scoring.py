@@ -12,10 +12,10 @@ import typer
 from rich.table import Table
 
 from tapetum.cli._console import OUT, progress_bar, say
+from tapetum.cli._devices import Device
 from tapetum.files import replace_text
 from tapetum.types import Embeddings, TrackletSet
 
-Device = Annotated[str, typer.Option(help="cpu, cuda, ...")]
 BatchSize = Annotated[int, typer.Option(help="Clips in a batch.")]
 Workers = Annotated[int, typer.Option(help="Processes that read frames; 0: one thread.")]
 

@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from tapetum.cli._console import OUT, note, print_json, progress_bar, say
+from tapetum.cli._devices import Device
 from tapetum.search import Filter, Gallery, Hit, SearchEngine, SearchResult
 
 
@@ -27,7 +28,7 @@ def index(
     split: Annotated[str, typer.Option(help="train, query, gallery or test.")] = "test",
     batch_size: Annotated[int, typer.Option(help="Clips in a batch.")] = 32,
     workers: Annotated[int, typer.Option(help="Processes that read frames; 0: one thread.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Put a data set's tracklets into a gallery; tracklets that are there already are replaced."""
     from tapetum.data.datasets import read_dataset

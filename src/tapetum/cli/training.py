@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tapetum.cli._console import ERR, note, progress_bar, say
+from tapetum.cli._devices import Device
 from tapetum.config import build_config, merge, parse_overrides, read_yaml
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: a.b=value.")]
@@ -56,7 +57,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Folder for the weights, their card and the state to resume.")],
     config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
     set_: Overrides = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...")] = "cpu",
+    device: Device = "cpu",
     workers: Annotated[int | None, typer.Option(help="Processes that draw people.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:

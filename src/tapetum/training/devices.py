@@ -26,6 +26,7 @@ def create_fabric(config: TrainingConfig) -> Fabric:
 
     Raises:
         MissingExtraError: lightning-fabric is not installed.
+        ValueError: This machine does not have the configured device.
     """
     try:
         from lightning_fabric import Fabric
@@ -100,8 +101,11 @@ class _StageModule(nn.Module):
 
 
 def _device(device: str) -> str:
-    if device != "auto":
-        return device
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    has_mps = torch.backends.mps.is_available()
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    kind, _, index = device.partition(":")
+    found = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(has_mps)}[kind]
+    if int(index or 0) >= found:
+        raise ValueError(f"training.device = {device!r}: this machine has {found} devices of that kind")
+    return device

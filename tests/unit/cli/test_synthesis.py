@@ -2,7 +2,7 @@ import pytest
 
 from tapetum.data.datasets import read_dataset
 
-TINY = "--frame-size 32x16 --tracklet-length 12-12 --tracklets 1-1 --workers 1".split()
+TINY = ["--frame-size", "32x16", "--tracklet-length", "12-12", "--tracklets", "1-1", "--workers", "1"]
 
 
 def test_synth_writes_what_was_asked_for_and_doctor_is_content(ask, tmp_path):
