@@ -49,7 +49,7 @@ def save_embeddings(
         OSError: The folder could not be written; what was there before is untouched.
     """
     place = Path(folder)
-    _refuse_to_replace(place, overwrite)
+    refuse_to_replace(place, overwrite)
     place.parent.mkdir(parents=True, exist_ok=True)
     return replace_folder(place, lambda new: _write(embeddings, method, new))
 
@@ -83,7 +83,12 @@ def is_embeddings_folder(folder: Path) -> bool:
     return (folder / SUMMARY).is_file()
 
 
-def _refuse_to_replace(place: Path, overwrite: bool) -> None:
+def refuse_to_replace(place: Path, overwrite: bool) -> None:
+    """Nothing, or an error where `save_embeddings` would not write; worth a call before long work.
+
+    Raises:
+        FileExistsError: As `save_embeddings`.
+    """
     if not place.exists():
         return
     if not place.is_dir():
@@ -98,7 +103,9 @@ def _refuse_to_replace(place: Path, overwrite: bool) -> None:
             f"{place} also holds {strangers[0]}, which would be lost; choose another folder"
         )
     if not overwrite:
-        raise FileExistsError(f"{place} holds embeddings already; pass overwrite=True to replace them")
+        raise FileExistsError(
+            f"{place} holds embeddings already; pass overwrite=True (--overwrite) to replace them"
+        )
 
 
 def _write(embeddings: Embeddings, method: str, folder: Path) -> None:

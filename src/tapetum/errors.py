@@ -6,11 +6,11 @@ class TapetumError(Exception):
 
 
 class ConfigError(TapetumError, ValueError):
-    """A configuration has an unknown key or a value out of range; the message names both and what is allowed."""
+    """A configuration has an unknown key or a value out of range; the message names it and what fits."""
 
 
 class DataError(TapetumError, ValueError):
-    """A data set, tracklet or frame is not as its format says; the message names the file, the value and the rule."""
+    """A data set, tracklet or frame is not as its format says; the message names file, value and rule."""
 
 
 class CheckpointError(TapetumError, ValueError):

@@ -34,5 +34,7 @@ def load(package: str, name: str, kind: str) -> ModuleType:
 def unknown(kind: str, name: str, known: list[str]) -> str:
     """One sentence for a name that does not exist: what was asked for, and what may have been meant."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(known) or 'none'}"
+    hint = f"known: {', '.join(known) or 'none'}"
+    if close:
+        hint = f"did you mean {' or '.join(map(repr, close))}?"
     return f"unknown {kind} {name!r}; {hint}"

@@ -170,7 +170,8 @@ class Embeddings:
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.tracklets):
             raise ValueError(
-                f"embeddings of shape {self.vectors.shape} do not fit {len(self.tracklets)} tracklets: expected [N, D]"
+                f"embeddings of shape {self.vectors.shape} do not fit {len(self.tracklets)} tracklets: "
+                "expected [N, D]"
             )
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -92,6 +93,19 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Print a line about the work on stderr, letter by letter."""
     ERR.print(Text(text), soft_wrap=True)
+
+
+def check_place(file: Path | None) -> None:
+    """Refuse a file for results that could not be written, before the work for them is done.
+
+    Raises:
+        FileNotFoundError: Its folder does not exist.
+        IsADirectoryError: It is a folder.
+    """
+    if file is not None and not file.parent.is_dir():
+        raise FileNotFoundError(f"{file}: its folder does not exist")
+    if file is not None and file.is_dir():
+        raise IsADirectoryError(f"{file}: is a folder; expected a file")
 
 
 def print_json(content: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from tapetum.cli._console import ERR, OUT, note, progress_bar, say
+from tapetum.cli._console import ERR, OUT, check_place, note, progress_bar, say
 from tapetum.cli.synthesis import CueKind
 from tapetum.evaluation.metrics import Scores
 from tapetum.files import replace_text
@@ -41,6 +41,7 @@ def demo(
     from tapetum.demo import DemoPlan, run_demo
     from tapetum.training import ProgressBar
 
+    check_place(json_file)
     plan = DemoPlan(
         out=free_folder(out),
         minutes=minutes,

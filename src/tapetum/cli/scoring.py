@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tapetum.cli._console import OUT, progress_bar, say
+from tapetum.cli._console import OUT, check_place, progress_bar, say
 from tapetum.cli._devices import Device
 from tapetum.files import replace_text
 from tapetum.types import Embeddings, TrackletSet
@@ -59,9 +59,10 @@ def embed_command(
 ) -> None:
     """Write the embeddings of a data set's tracklets, with all they need to be scored and searched."""
     from tapetum.data.datasets import read_dataset
-    from tapetum.embedding_files import save_embeddings
+    from tapetum.embedding_files import refuse_to_replace, save_embeddings
     from tapetum.model import load
 
+    refuse_to_replace(out, overwrite)
     tracklets = read_dataset(data).split(split)
     model = load(run, device=device)
     embeddings = _embed(model, tracklets, sampling, batch_size, workers, precision)
@@ -85,6 +86,7 @@ def evaluate_command(
     from tapetum.embedding_files import is_embeddings_folder, load_embeddings
     from tapetum.evaluation import evaluate
 
+    check_place(json_file)
     if is_embeddings_folder(source):
         embeddings = load_embeddings(source)
     else:

@@ -95,7 +95,7 @@ def load_method(path: Path) -> StoredMethod:
             f"{path}: not a method of this package (format {kind!r}, expected {FORMAT!r}); "
             "`tapetum convert` reads foreign weights"
         )
-    method = _build(header)
+    method = _build(header, path)
     if kind == TRAINING_FORMAT:
         assign_tensors(all_tensors(method), {**_under(MODEL, tensors), **_under(AVERAGED, tensors)}, path)
     else:
@@ -208,11 +208,16 @@ def assign_tensors(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor],
             target.copy_(sources[name])
 
 
-def _build(header: Mapping[str, str]) -> Method:
-    """The method that a header describes, its tensors still as initialised."""
-    kind = method_class(header["method"])
-    config = build_config(kind.config_type, json.loads(header["config"]), {"weights": "none"})
-    return kind(config, int(header["num_identities"]), int(header["num_cameras"]))
+def _build(header: Mapping[str, str], path: Path) -> Method:
+    """The method that the header of `path` describes, its tensors still as initialised."""
+    try:
+        kind = method_class(header["method"])
+        config = build_config(kind.config_type, json.loads(header["config"]), {"weights": "none"})
+        return kind(config, int(header["num_identities"]), int(header["num_cameras"]))
+    except KeyError as error:
+        raise CheckpointError(f"{path}: the header lacks {error}") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: the header describes no method of this version: {error}") from None
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -159,6 +159,8 @@ class Gallery(ABC):
             KeyError: It is not in the gallery.
             ValueError: `top` is below 1.
         """
+        if top < 1:
+            raise ValueError(f"top is {top}; expected at least 1")
         query = self.get([tracklet_id])
         found = self.search(query, top=top + 1, where=where)
         counts_itself = where is None or where.accepts(query.tracklets[0])
