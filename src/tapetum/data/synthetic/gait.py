@@ -88,7 +88,8 @@ def rhythmic_gait(rank: int, offset: FloatArray) -> Gait:
     quasirandom sequences"), so that any number of members is well spread.
 
     Args:
-        rank: 0, 1, 2, ...
+        rank: 0, 1, 2, ...; a population gives even ranks to training and odd ones to test identities, so the
+            direction of turning changes with every second rank.
         offset: start of the sequence, `[6]`, each from 0 to 1.
     """
     fractions = (offset + (rank + 1) * _recurrence(6)) % 1.0
@@ -109,7 +110,7 @@ def rhythmic_gait(rank: int, offset: FloatArray) -> Gait:
         lean_rad=0.03,
         locked=False,
         arms_together=True,
-        nod_direction=1 if rank % 2 == 0 else -1,
+        nod_direction=1 if rank % 4 < 2 else -1,
     )
 
 

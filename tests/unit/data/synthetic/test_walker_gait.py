@@ -95,3 +95,11 @@ def test_phases_are_equally_distributed_for_every_member():
         )
         for order in (1, 2):
             assert np.abs(np.exp(1j * order * phases).mean(axis=1)).max() < 0.16
+
+
+def test_both_directions_of_turning_occur_in_each_split():
+    """A population numbers training people 0, 2, 4, ... and test people 1, 3, 5, ..."""
+    offset = np.zeros(6)
+    for first in (0, 1):
+        directions = [rhythmic_gait(rank, offset).nod_direction for rank in range(first, 40, 2)]
+        assert directions.count(1) == directions.count(-1) == 10
