@@ -1,0 +1,40 @@
+"""All benchmarks, one after the other; each prints its own table.
+
+python benchmarks/run.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+BENCHMARKS = {
+    "walkers": ["walkers.py"],
+    "metrics": ["metrics.py"],
+    "lsmrl": ["training_step.py", "lsmrl", "--preset", "tiny", "--threads", "2", "--precision", "bf16-mixed"],
+    "clip-baseline": [
+        *["training_step.py", "clip-baseline", "--preset", "tiny"],
+        *["--threads", "2", "--precision", "bf16-mixed"],
+    ],
+    "small-cnn": ["training_step.py", "small-cnn", "--preset", "tiny", "--threads", "2"],
+}
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in chosen if name not in BENCHMARKS]
+    if unknown:
+        print(f"unknown benchmark {unknown[0]!r}; known: {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    for name in chosen:
+        script, *arguments = BENCHMARKS[name]
+        print(f"\n== {name}: {' '.join([script, *arguments])}", flush=True)
+        subprocess.run([sys.executable, str(HERE / script), *arguments], check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
