@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from tapetum.errors import DataError
-from tapetum.files import replace_folder
+from tapetum.files import as_os_error, replace_folder
 from tapetum.types import Embeddings, Id, Modality, Tracklet, TrackletSet
 
 FORMAT = "tapetum-embeddings"
@@ -110,7 +110,10 @@ def refuse_to_replace(place: Path, overwrite: bool) -> None:
 
 def _write(embeddings: Embeddings, method: str, folder: Path) -> None:
     vectors = np.ascontiguousarray(embeddings.vectors, dtype=np.float32)
-    save_file({"vectors": vectors}, folder / VECTORS, {"format": FORMAT, "model": embeddings.model})
+    try:
+        save_file({"vectors": vectors}, folder / VECTORS, {"format": FORMAT, "model": embeddings.model})
+    except SafetensorError as error:
+        raise as_os_error(error) from error
     pq.write_table(_to_table(embeddings.tracklets), folder / TRACKLETS)
     summary = {
         "format": FORMAT,

@@ -83,7 +83,7 @@ def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping
         try:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, place, dict(metadata))
         except SafetensorError as error:
-            raise _as_os_error(error) from error
+            raise as_os_error(error) from error
 
     return replace_file(path, write)
 
@@ -94,7 +94,7 @@ def _not_written(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, f"cannot write (what was there before is untouched): {reason}", str(path))
 
 
-def _as_os_error(error: SafetensorError) -> OSError:
+def as_os_error(error: SafetensorError) -> OSError:
     """The operating system's error inside one of safetensors, which keeps its number in the text alone."""
     text = str(error)
     number = re.search(r"(?:os error|code:) (\d+)", text)

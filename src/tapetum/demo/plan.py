@@ -36,7 +36,7 @@ class DemoPlan:
         workers: Processes that draw the walkers.
 
     Raises:
-        ValueError: Fewer people than a data set needs, or no time.
+        ValueError: Fewer people than a data set needs, no time, or walkers that cannot be drawn.
     """
 
     out: Path
@@ -50,6 +50,9 @@ class DemoPlan:
     workers: int = 1
 
     def __post_init__(self) -> None:
+        WalkerOptions(difficulty=self.difficulty, cues=self.cues)  # refuses what cannot be drawn
+        if self.workers < 1:
+            raise ValueError(f"workers is {self.workers}; expected at least 1")
         if self.minutes <= 0:
             raise ValueError(f"minutes is {self.minutes}; expected more than 0")
         if self.train_identities < 8 or self.test_identities < 2:

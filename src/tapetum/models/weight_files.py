@@ -6,15 +6,12 @@ archives are parsed (see `torchscript_archive`).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from tapetum.errors import CheckpointError
@@ -78,23 +75,6 @@ def read_metadata(path: Path) -> dict[str, str]:
             return stored.metadata() or {}
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
-
-
-def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file beside its place and rename it, so that no reader meets half a file.
-
-    Args:
-        tensors: By name; made contiguous and moved to the CPU.
-        path: Where to; the folder must exist.
-        metadata: Header entries.
-    """
-    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(stored, beside, metadata=dict(metadata))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _read_safetensors(path: Path) -> WeightFile:

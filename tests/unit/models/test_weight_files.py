@@ -1,9 +1,9 @@
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from tapetum.errors import CheckpointError
-from tapetum.models.weight_files import read_metadata, read_weights, write_safetensors
+from tapetum.models.weight_files import read_metadata, read_weights
 
 
 def test_reads_safetensors_with_header(tmp_path):
@@ -60,13 +60,3 @@ def test_metadata_of_something_else(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(CheckpointError, match=r"a\.txt: not a safetensors file"):
         read_metadata(tmp_path / "a.txt")
-
-
-def test_writes_beside_and_renames(tmp_path):
-    path = tmp_path / "a.safetensors"
-    write_safetensors({"x": torch.arange(6.0).reshape(2, 3).t()}, path, {"k": "v"})
-    assert torch.equal(load_file(path)["x"], torch.arange(6.0).reshape(2, 3).t())
-    with pytest.raises(TypeError):
-        write_safetensors({"x": torch.zeros(1)}, path, {"k": 3})
-    assert read_metadata(path) == {"k": "v"}
-    assert list(tmp_path.iterdir()) == [path]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.errors import CheckpointError
+from tapetum.files import replace_tensors
 from tapetum.models.backbones.blocks import Activation
 from tapetum.models.backbones.clip import Clip
 from tapetum.models.backbones.clip_layouts import OWN, find_layout
@@ -20,7 +21,7 @@ from tapetum.models.backbones.clip_shapes import read_shapes
 from tapetum.models.backbones.clip_tensors import FileTensors, build_clip
 from tapetum.models.backbones.text import TextConfig
 from tapetum.models.backbones.vision import ResizeMode, VisionConfig
-from tapetum.models.weight_files import WeightFile, read_metadata, read_weights, write_safetensors
+from tapetum.models.weight_files import WeightFile, read_metadata, read_weights
 
 _FORMAT = "tapetum-clip"
 _VERSION = "1"
@@ -75,12 +76,13 @@ def save_clip(
 
     Args:
         clip: What to save.
-        path: Where to; written beside and renamed.
+        path: Where to; written whole or not at all.
         notes: Further texts for the file's header, such as a word list; `read_notes` returns them.
         half: Store numbers as float16, half the size; they are loaded as float32.
 
     Raises:
         ValueError: A note under a name that the format uses.
+        OSError: The file could not be written; what was there before is untouched.
     """
     notes = dict(notes or {})
     if reserved := sorted(set(notes) & set(_RESERVED)):
@@ -89,7 +91,7 @@ def save_clip(
     vision = asdict(clip.visual.config)
     header = {"format": _FORMAT, "version": _VERSION, "vision": json.dumps(vision), "text": json.dumps(text)}
     tensors = {name: t.half() if half else t for name, t in clip.state_dict().items()}
-    write_safetensors(tensors, Path(path), {**header, **notes})
+    replace_tensors(Path(path), tensors, {**header, **notes})
 
 
 def read_notes(path: str | Path) -> dict[str, str]:
