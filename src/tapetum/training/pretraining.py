@@ -17,7 +17,6 @@ from typing import Literal
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,6 +25,7 @@ from tapetum.data.synthetic import VOCABULARY
 from tapetum.data.synthetic.crowd import Crowd, CrowdOptions
 from tapetum.errors import CheckpointError
 from tapetum.files import replace_tensors
+from tapetum.methods._checkpoint import read_tensors
 from tapetum.models import Clip, TextConfig, VisionConfig, WordTokenizer, create_clip
 from tapetum.training.optim import load_optimizer_tensors, optimizer_tensors
 from tapetum.types import Preprocessing
@@ -136,13 +136,11 @@ class Pretraining:
         """Go on from what `save` wrote.
 
         Raises:
-            CheckpointError: The file was written under another configuration.
+            CheckpointError: The file is damaged, or was written under another configuration.
         """
-        with safe_open(path, "pt") as file:
-            header = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if header["config"] != self.config.model_dump_json():
-            raise CheckpointError(f"{path}: of another configuration: {header['config']}")
+        tensors, header = read_tensors(path)
+        if header.get("config") != self.config.model_dump_json():
+            raise CheckpointError(f"{path}: of another configuration: {header.get('config')}")
         self.model.load_state_dict(_under(tensors, _MODEL))
         load_optimizer_tensors(self.optimiser, _under(tensors, _OPTIMISER), self._names())
         self.epochs = int(header["epochs"])
