@@ -115,7 +115,10 @@ def print_json(content: Any) -> None:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr; yields a function that takes (done, total)."""
+    """A bar on stderr where that is a terminal; yields a function that takes (done, total)."""
+    if not ERR.is_terminal:
+        yield lambda done, total: None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -123,6 +126,6 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=ERR, transient=not ERR.is_terminal) as bar:
+    with Progress(*columns, console=ERR) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

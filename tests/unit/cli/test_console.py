@@ -3,6 +3,7 @@ import logging
 
 import pytest
 import typer
+from rich.console import Console
 
 from tapetum.cli import _console
 
@@ -54,10 +55,15 @@ def test_lines_are_printed_letter_by_letter(capsys):
     assert found.out == found.err == f"{line}\n"
 
 
-def test_a_progress_bar_leaves_stdout_alone(capsys):
+def test_a_progress_bar_is_for_terminals_and_leaves_stdout_alone(capsys, monkeypatch):
     with _console.progress_bar("frames") as progress:
         progress(1, 2)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(_console, "ERR", Console(stderr=True, force_terminal=True))
+    with _console.progress_bar("frames") as progress:
+        progress(1, 2)
+    found = capsys.readouterr()
+    assert (found.out, "1/2" in found.err) == ("", True)
 
 
 def test_the_log_is_shown_as_asked(capsys):

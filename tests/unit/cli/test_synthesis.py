@@ -105,6 +105,22 @@ def test_info_files_are_refused_with_file_line_and_value(ask, broken, file, chan
     assert not (broken / "run").exists()
 
 
+def test_doctor_tells_of_frames_that_belong_to_another_row(ask, broken):
+    """One frame of an infrared tracklet is coded as visible."""
+    tracks = (broken / "info" / "track_test_info.txt").read_text().splitlines()
+    row = next(i for i, line in enumerate(tracks) if line.startswith("1 "))
+    line = int(tracks[row].split()[1]) - 1
+    spoil(
+        broken,
+        "test_name.txt",
+        lambda names: [*names[:line], names[line].replace("M1", "M2"), *names[line + 1 :]],
+    )
+    looked = ask("doctor", f"hitsz-vcm:{broken}")
+    assert "test: 1 frames in 1 tracklets are of another identity, modality or camera" in looked.out
+    assert f"(first in row {row + 1})" in looked.out
+    assert (looked.code, "1 problem(s)" in looked.out) == (1, True)  # no such file under its coded name
+
+
 def test_missing_places_are_named(ask, tmp_path, broken):
     refused = ask("doctor", f"hitsz-vcm:{tmp_path / 'none'}")
     assert (refused.code, f"{tmp_path / 'none'}: no such folder" in refused.err) == (1, True)
