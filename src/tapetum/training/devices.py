@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
@@ -44,7 +45,14 @@ def create_fabric(config: TrainingConfig) -> Fabric:
     )
     if shared:
         fabric.launch()
+        atexit.register(_leave_group)
     return fabric
+
+
+def _leave_group() -> None:
+    """Part from the other processes: threads of the group that outlive the interpreter abort the process."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def resolve_precision(precision: str, device: str) -> Any:
