@@ -25,6 +25,10 @@ class NoMatchError(TapetumError, ValueError):
     """No query has a true match in the gallery, so there is nothing to average."""
 
 
+class GalleryChangedError(TapetumError, RuntimeError):
+    """Another process changed a gallery since it was opened; nothing was written."""
+
+
 class MissingExtraError(TapetumError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

@@ -92,8 +92,7 @@ def load_method(path: Path) -> StoredMethod:
     kind = header.get("format")
     if kind not in (FORMAT, TRAINING_FORMAT):
         raise CheckpointError(
-            f"{path}: not a method of this package (format {kind!r}, expected {FORMAT!r}); "
-            "`tapetum convert` reads foreign weights"
+            f"{path}: not a method of this package (format {kind!r}, expected {FORMAT!r})"
         )
     method = _build(header, path)
     if kind == TRAINING_FORMAT:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.embedding_files import is_embeddings_folder, load_embeddings, save_embeddings
-from tapetum.errors import DataError
+from tapetum.errors import DataError, GalleryChangedError
 from tapetum.files import replace_text
 from tapetum.search.memory_gallery import MemoryGallery, Rows
 
@@ -73,7 +73,7 @@ class FolderGallery(MemoryGallery):
         path = self._folder / SUMMARY
         found = _read_summary(path)["version"] if path.is_file() else 0
         if found != self._version:
-            raise RuntimeError(
+            raise GalleryChangedError(
                 f"{self._folder} was changed by another process since it was opened; open it again"
             )
 

@@ -37,7 +37,7 @@ def make_method(name="lsmrl", seed=0, **overrides):
         name,
         num_identities=6,
         num_cameras=2,
-        preset="tiny",
+        preset="paper",
         **{**SMALL, "prompt": "a {} person", **overrides},
     )
 
@@ -339,7 +339,7 @@ SWITCHES = [
     *[({}, {f"loss.{name}": 1.0}, "losses") for name in ("xmod_nce", "mma", "cmcl", "center_align", "mmd")],
     ({}, {"label_smooth": 0.2}, "losses"),
     ({}, {"wrt_compat": True}, "losses"),
-    ({}, {"msel_norm": False}, "losses"),
+    ({}, {"msel_norm": True}, "losses"),
     ({}, {"modality_on": ("g", "f")}, "losses"),
     ({"cmi_test": "bypass"}, {"test_feature": ("g",)}, "embedding"),
     ({}, {"optim.lr": 1.0}, "groups"),

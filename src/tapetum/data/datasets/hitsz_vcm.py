@@ -107,8 +107,8 @@ def read(
     every = _tracklets(train, drop_foreign, ()) + _tracklets(test, drop_foreign, set(queries.tolist()))
     kept = [t for t in every if len(t.frames) >= min_frames]
     splits = {part: tuple(t for t in kept if t.part == part) for part in ("train", "query", "gallery")}
-    counts = _counts_of_rows(train, test, queries)
-    if min_frames == MIN_FRAMES and not drop_foreign:
+    counts = () if (root / SYNTHETIC_CARD).exists() else _counts_of_rows(train, test, queries)
+    if counts and min_frames == MIN_FRAMES and not drop_foreign:
         counts += _counts_of_tracklets(splits)
     _warn_of_counts(root, counts)
     notes = [*_notes(train, drop_foreign), *_notes(test, drop_foreign), *_query_notes(test.tracks, queries)]
@@ -289,9 +289,9 @@ def _counts_of_tracklets(splits: Mapping[str, Sequence[Tracklet]]) -> tuple[Coun
 
 
 def _warn_of_counts(root: Path, counts: Sequence[Count]) -> None:
-    """Log once if the numbers are not the published ones; not for a set that this package has drawn."""
+    """Log once if the numbers are not the published ones."""
     wrong = [count for count in counts if count.found != count.expected]
-    if wrong and not (root / SYNTHETIC_CARD).exists():
+    if wrong:
         first = wrong[0]
         _log.warning(
             "%s: %d of %d counts differ from the published HITSZ-VCM, first: %s %d, expected %d",
