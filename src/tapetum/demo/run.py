@@ -162,7 +162,9 @@ def _train(plan: DemoPlan, name: str, show: _Show) -> None:
         "cache": "always",
         "validation_identities": 0,
     }
-    run = resolve_run(name, plan.data, preset="tiny", overrides={"training": settings})
+    run = resolve_run(
+        name, plan.data, preset="tiny", overrides={"training": settings, "config": plan.settings}
+    )
     with show.step(f"training {name} for {plan.minutes:g} min"), show.training() as progress:
         train(run, plan.out / "runs" / name, progress=progress)
 

@@ -91,9 +91,7 @@ def load_method(path: Path) -> StoredMethod:
     tensors, header = read_tensors(path)
     kind = header.get("format")
     if kind not in (FORMAT, TRAINING_FORMAT):
-        raise CheckpointError(
-            f"{path}: not a method of this package (format {kind!r}, expected {FORMAT!r})"
-        )
+        raise CheckpointError(f"{path}: not a method of this package (format {kind!r}, expected {FORMAT!r})")
     method = _build(header, path)
     if kind == TRAINING_FORMAT:
         assign_tensors(all_tensors(method), {**_under(MODEL, tensors), **_under(AVERAGED, tensors)}, path)

@@ -22,5 +22,5 @@ class ClipBaseline(Lsmrl):
     name: ClassVar[str] = "clip-baseline"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": _OFF,
-        "tiny": merge(merge(TINY, _OFF), {"stfl_split": (5, 0, 0), "loss": {"xmod_nce": 0, "wrt": 1}}),
+        "tiny": merge(merge(TINY, _OFF), {"stfl_split": (5, 0, 0), "loss": {"xmod_nce": 0, "wrt": 0.1}}),
     }

@@ -61,7 +61,11 @@ class SmallCnn(Method):
         "tiny": {
             "height": 96,
             "width": 48,
-            "schedule": {"epochs": 10, "steps_per_epoch": 30, "warmup_epochs": 1},
+            "frames": 2,
+            "test_sampling": "dense",
+            "batches": {"identities": 16, "tracklets": 2},
+            "augment": {"pad": 5},
+            "schedule": {"epochs": 24, "steps_per_epoch": 40, "warmup_epochs": 0.75, "per_step": True},
         },
     }
     config: SmallCnnConfig
