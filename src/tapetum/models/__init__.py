@@ -6,6 +6,7 @@ from tapetum.models.backbones.clip_files import load_clip, read_notes, save_clip
 from tapetum.models.backbones.text import TEXT_B, TextConfig, TextTransformer
 from tapetum.models.backbones.vision import VIT_B_16, VisionConfig, VisionTransformer
 from tapetum.models.prompts import SharedPrompts
+from tapetum.models.standin import read_words, standin_path
 from tapetum.models.text import DAY_AND_NIGHT, PHOTO, BpeTokenizer, PromptTemplate, WordTokenizer
 
 __all__ = [
@@ -28,5 +29,7 @@ __all__ = [
     "create_clip",
     "load_clip",
     "read_notes",
+    "read_words",
     "save_clip",
+    "standin_path",
 ]

@@ -442,3 +442,17 @@ def test_documentation_names_every_switch():
     assert [
         name for name in LsmrlConfig.model_fields["loss"].annotation.model_fields if name not in text
     ] == []
+
+
+# --- time
+
+
+def test_the_order_of_frames_tells_lsmrl_something_and_the_baseline_nothing():
+    """Rows are shuffled, not rolled: a roll would only move the mosaic of the patch shift along."""
+    clips = make_batch().clips
+    shuffled = clips[:, [2, 0, 1, 3]]
+    with torch.no_grad():
+        sees_time = make_method().eval()
+        blind = make_method("clip-baseline", stfl_split=(4, 0, 0)).eval()
+        assert (sees_time.encode(clips) - sees_time.encode(shuffled)).abs().max() > 1e-3
+        torch.testing.assert_close(blind.encode(clips), blind.encode(shuffled), atol=1e-6, rtol=0)
