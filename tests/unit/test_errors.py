@@ -4,7 +4,7 @@ import pytest
 
 from tapetum import errors
 
-BUILT_IN = {"MissingExtraError": ImportError}
+BUILT_IN = {"MissingExtraError": ImportError, "GalleryChangedError": RuntimeError}
 
 
 @pytest.mark.parametrize(

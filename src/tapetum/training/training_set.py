@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -50,6 +51,12 @@ class Division:
     fingerprint: str
 
 
+_FEWEST_IDENTITIES = 2
+"""Fewer than these in a batch leave nothing to tell apart."""
+
+_log = logging.getLogger(__name__)
+
+
 class TrainingSet:
     """Training tracklets as the loop sees them: batches, passes, validation."""
 
@@ -88,6 +95,23 @@ class TrainingSet:
         self._rank, self._world_size, self._pin = rank, world_size, pin
         self._frames = _open(learnt.train, self._preprocessing, config)
 
+    def _identities_in_a_batch(self, stage: Stage) -> int:
+        """P of the stage, or as many as there are identities with both modalities, said aloud."""
+        wanted, labels = stage.batches.identities, self._rows.labels
+        seen = {
+            modality: {int(y) for y, m in zip(labels, self._rows.modalities, strict=True) if m is modality}
+            for modality in Modality
+        }
+        there = len(seen[Modality.VISIBLE] & seen[Modality.INFRARED])
+        most = there - there % self._world_size
+        if wanted <= there or most < _FEWEST_IDENTITIES:
+            return wanted
+        _log.warning(
+            "batches.identities = %d, but only %d training identities have both modalities: batches hold %d",
+            *(wanted, there, most),
+        )
+        return most
+
     @contextmanager
     def open_stage(self, stage: Stage, index: int) -> Iterator[TrainLoader]:
         """The batches that `stage` asks for; worker processes end with the context."""
@@ -95,7 +119,7 @@ class TrainingSet:
         sampler = CrossModalPkSampler(
             self._rows.labels,
             self._rows.modalities,
-            identities=stage.batches.identities,
+            identities=self._identities_in_a_batch(stage),
             tracklets=stage.batches.tracklets,
             steps=stage.schedule.steps_per_epoch,
             seed=seed,

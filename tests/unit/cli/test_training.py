@@ -48,7 +48,7 @@ def test_a_config_file_and_overrides_meet(ask, data, small, run, tmp_path):
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert (config["preset"], config["config"]["loss"]) == ("tiny", {"wrt": 0.5, "id": 0.1, "hard": 0.0})
     assert (config["config"]["frames"], config["training"]["log_every"]) == (2, 7)
-    assert config["config"]["schedule"]["epochs"] == 10
+    assert config["config"]["schedule"]["epochs"] == 24
     # the configuration that a run leaves can be given to another
     file = run / "config.yaml"
     assert ask("train", "small-cnn", "--data", data, "--out", tmp_path / "twin", "--config", file).code == 0

@@ -131,3 +131,14 @@ def test_validation_scores_both_directions_on_held_out_people(dataset, method):
 
 def test_stages_have_seeds_of_their_own():
     assert len({stage_seed(seed, stage) for seed in range(3) for stage in range(3)}) == 9
+
+
+def test_batches_of_more_people_than_there_are_hold_all_of_them_and_say_so(dataset, caplog):
+    torch.manual_seed(0)
+    wide = {**SMALL, "batches": {"identities": 16, "tracklets": 2}}
+    method = create_method("small-cnn", num_identities=7, num_cameras=2, preset="tiny", **wide)
+    source = TrainingSet(divide(dataset, 0, 1), TrainingConfig(cache="always"), method)
+    with source.open_stage(method.stages()[0], 0) as batches:
+        labels = next(batches.batches(0)).labels
+    assert sorted(set(labels.tolist())) == list(range(1, 7))
+    assert "batches.identities = 16, but only 6" in caplog.text
