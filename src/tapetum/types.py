@@ -161,11 +161,14 @@ class Embeddings:
         vectors: float32 `[N, D]`, rows L2-normalised.
         tracklets: N tracklets, row by row.
         model: Fingerprint of the model that made them; "" where unknown.
+        trained_on: Title of the data set that the model was trained on, such as "regdb?trial=3"; "" where
+            unknown or not trained.
     """
 
     vectors: NDArray[np.float32]
     tracklets: TrackletSet
     model: str = ""
+    trained_on: str = ""
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.vectors) != len(self.tracklets):

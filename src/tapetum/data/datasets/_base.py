@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tapetum.registry import load, names
+import yaml
+
+from tapetum.registry import load, names, unknown
 from tapetum.types import Id, TrackletSet
 
 _PACKAGE = "tapetum.data.datasets"
@@ -34,6 +37,8 @@ class DataSet:
         label_ids: Training identities in label order: label i is `label_ids[i]`.
         counts: Known counts of the true data beside what was found (empty where not applicable).
         notes: Oddities found while reading (dropped, short, foreign), one sentence each.
+        variant: Which of the data set's own divisions this is, such as "trial=3"; "" where there is one.
+        validation_ids: Training identities that the data set's own files set apart for validation.
     """
 
     name: str
@@ -44,11 +49,18 @@ class DataSet:
     label_ids: tuple[Id, ...]
     counts: tuple[Count, ...] = ()
     notes: tuple[str, ...] = ()
+    variant: str = ""
+    validation_ids: tuple[Id, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Name and variant, such as "regdb?trial=3": what names of its parts start with."""
+        return f"{self.name}?{self.variant}" if self.variant else self.name
 
     @property
     def test(self) -> TrackletSet:
         """Queries, then gallery."""
-        return TrackletSet(f"{self.name}/test", self.query.tracklets + self.gallery.tracklets)
+        return TrackletSet(f"{self.title}/test", self.query.tracklets + self.gallery.tracklets)
 
     @property
     def camera_ids(self) -> tuple[Id, ...]:
@@ -73,18 +85,75 @@ def dataset_names() -> list[str]:
     return names(_PACKAGE)
 
 
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """A data set as users name it: FORMAT:ROOT, or FORMAT:ROOT?option=value&option=value.
+
+    Attributes:
+        name: The format.
+        root: Its folder, or the file that lists it.
+        options: Options of the format's reader.
+    """
+
+    name: str
+    root: Path
+    options: Mapping[str, object]
+
+    @classmethod
+    def parse(cls, text: str) -> DataSpec:
+        """The parts of `text`; values of options are read as YAML, so that 3 is a number and true a truth.
+
+        What stands behind a question mark belongs to the path where such a path exists.
+
+        Raises:
+            ValueError: `text` is not of the form, or the format is unknown.
+        """
+        name, colon, place = text.partition(":")
+        if not colon or not place:
+            raise ValueError(
+                f"data {text!r} is not of the form FORMAT:ROOT; formats: {', '.join(dataset_names())}"
+            )
+        root, _, options = place.partition("?")
+        if Path(place).exists():
+            root, options = place, ""
+        return cls(name, Path(root), parse_options(options))
+
+
 def read_dataset(spec: str, **options: object) -> DataSet:
-    """Read a data set given as FORMAT:ROOT.
+    """Read a data set given as FORMAT:ROOT, or FORMAT:ROOT?option=value (see `DataSpec`).
+
+    Args:
+        spec: What to read.
+        options: Of the format's reader; they win over those in `spec`.
 
     Raises:
-        ValueError: `spec` is not of that form, or the format is unknown.
+        ValueError: `spec` is not of that form, the format is unknown, or its reader has no such option.
         FileNotFoundError: The folder or one of its files is missing.
         DataError: A file is not as the format says.
     """
-    name, colon, root = spec.partition(":")
-    if not colon or not root:
-        raise ValueError(
-            f"data {spec!r} is not of the form FORMAT:ROOT; formats: {', '.join(dataset_names())}"
-        )
-    read: Callable[..., DataSet] = load(_PACKAGE, name, "data set").read
-    return read(Path(root), **options)
+    parsed = DataSpec.parse(spec)
+    read: Callable[..., DataSet] = load(_PACKAGE, parsed.name, "data set").read
+    asked = {**parsed.options, **options}
+    known = [name for name in inspect.signature(read).parameters if name != "root"]
+    for option in asked:
+        if option not in known:
+            raise ValueError(f"{spec}: {unknown(f'option of {parsed.name}', option, known)}")
+    return read(parsed.root, **asked)
+
+
+def parse_options(text: str) -> dict[str, object]:
+    """Options of the form "a=1&b=true" as a dictionary.
+
+    >>> parse_options("trial=3&strict=true")
+    {'trial': 3, 'strict': True}
+
+    Raises:
+        ValueError: A part has no name, or no equals sign.
+    """
+    options: dict[str, object] = {}
+    for part in filter(None, text.split("&")):
+        name, equals, value = part.partition("=")
+        if not (name and equals):
+            raise ValueError(f"option {part!r} is not of the form name=value")
+        options[name] = yaml.safe_load(value)
+    return options

@@ -118,7 +118,9 @@ def read(
     return DataSet(
         name=NAME,
         root=root,
-        **{part: TrackletSet(f"{NAME}/{part}", found) for part, found in splits.items()},
+        train=TrackletSet(f"{NAME}/train", splits["train"]),
+        query=TrackletSet(f"{NAME}/query", splits["query"]),
+        gallery=TrackletSet(f"{NAME}/gallery", splits["gallery"]),
         label_ids=tuple(np.unique(train.tracks.person).tolist()),
         counts=counts,
         notes=tuple(notes),

@@ -7,14 +7,16 @@ set's rule are trials of one protocol.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.registry import load, names
-from tapetum.types import TrackletSet
+from tapetum.registry import load, names, unknown
+from tapetum.types import Id, TrackletSet
 
 _PACKAGE = "tapetum.evaluation.protocols"
 
@@ -24,11 +26,14 @@ class Trial:
     """One search to score: who is searched for, among whom, by which rules.
 
     Attributes:
-        name: The direction, and the number of the draw where there are several.
+        name: The direction, and the number of the draw where there are several ("I2V 3").
         query: int64, rows of the queries.
         gallery: int64, rows of the gallery, in gallery order.
         same_camera: Whether gallery items of a query's own person and own camera are kept.
         count: What CMC counts: "images" or "identities".
+        hidden_cameras: Pairs (query camera, gallery camera): for a query of the first camera, gallery items
+            of the second are left out, whoever they show.
+        direction: Trials of the same direction are averaged; "" means that the name is the direction.
     """
 
     name: str
@@ -36,20 +41,30 @@ class Trial:
     gallery: NDArray[np.int64]
     same_camera: bool = False
     count: Literal["images", "identities"] = "images"
+    hidden_cameras: tuple[tuple[Id, Id], ...] = ()
+    direction: str = ""
 
 
 class Protocol(ABC):
-    """A data set's rule of evaluation."""
+    """A data set's rule of evaluation, in one variant.
 
-    name: ClassVar[str]
+    Attributes:
+        name: As users write it: the data set's name, with "/variant" behind it where it is not the usual one.
+        about: One sentence: what this variant does, and where it is used.
+    """
+
+    name: str
+    about: str = ""
 
     @abstractmethod
-    def trials(self, tracklets: TrackletSet, seed: int = 0) -> list[Trial]:
+    def trials(self, tracklets: TrackletSet, seed: int = 0, root: Path | None = None) -> list[Trial]:
         """The trials, in the order in which results are reported.
 
         Args:
             tracklets: Test tracklets; rows of the trials are rows of these.
-            seed: For protocols that draw their galleries.
+            seed: For protocols that draw their galleries: added to the field's own seeds, so that 0 is the
+                published draw.
+            root: Folder of the data set, for variants whose draws are listed in one of its files.
 
         Raises:
             ValueError: The tracklets do not have the parts that the protocol needs.
@@ -57,20 +72,23 @@ class Protocol(ABC):
 
 
 def protocol_names() -> list[str]:
-    """Names of all protocols."""
-    return names(_PACKAGE)
+    """Names of all protocols, every variant: "sysu-mm01", "sysu-mm01/indoor-single-drawn", ..."""
+    return [name for entry in names(_PACKAGE) for name in _variants(entry)]
 
 
 def create_protocol(name: str) -> Protocol:
     """The protocol `name`.
 
     Raises:
-        ValueError: No such protocol; close names are listed.
+        ValueError: No such protocol or no such variant; close names are listed.
     """
-    module = load(_PACKAGE, name, "protocol")
-    found: list[type[Protocol]] = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Protocol) and getattr(value, "name", None) == name
-    ]
-    return found[0]()
+    variants = _variants(name.partition("/")[0])
+    if name not in variants:
+        raise ValueError(unknown("protocol", name, list(variants)))
+    return variants[name]
+
+
+def _variants(entry: str) -> Mapping[str, Protocol]:
+    """What the file of a protocol calls its VARIANTS: the usual one first, by full name."""
+    listed: tuple[Protocol, ...] = load(_PACKAGE, entry, "protocol").VARIANTS
+    return {protocol.name: protocol for protocol in listed}

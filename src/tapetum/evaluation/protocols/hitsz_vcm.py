@@ -7,7 +7,7 @@ that removes nothing.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,17 @@ from tapetum.types import Modality, TrackletSet
 class HitszVcm(Protocol):
     """I2V: the infrared query part searches the visible gallery part. V2I: the other way round."""
 
-    name: ClassVar[str] = "hitsz-vcm"
+    name = "hitsz-vcm"
+    about = "infrared queries against the visible gallery, and swapped"
 
-    def trials(self, tracklets: TrackletSet, seed: int = 0) -> list[Trial]:
-        """The two directions, I2V first; `seed` changes nothing."""
+    def trials(self, tracklets: TrackletSet, seed: int = 0, root: Path | None = None) -> list[Trial]:
+        """The two directions, I2V first; `seed` and `root` change nothing."""
         infrared = _part(tracklets, "query", Modality.INFRARED)
         visible = _part(tracklets, "gallery", Modality.VISIBLE)
         return [Trial("I2V", infrared, visible), Trial("V2I", visible, infrared)]
+
+
+VARIANTS = (HitszVcm(),)
 
 
 def _part(tracklets: TrackletSet, part: str, modality: Modality) -> NDArray[np.int64]:
