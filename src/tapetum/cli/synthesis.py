@@ -1,4 +1,4 @@
-"""`tapetum synth` and `tapetum doctor`: make a data set of walkers, and look a data set over."""
+"""`tapetum synth`: make a data set of walkers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from tapetum.cli._console import OUT, note, print_json, progress_bar, say
-from tapetum.data.checking import check_files
-from tapetum.data.datasets import read_dataset
+from tapetum.cli._console import progress_bar, say
 from tapetum.data.synthetic import WalkerOptions, write_hitsz_vcm
 
 
@@ -33,7 +30,6 @@ class CueKind(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command()(synth)
-    app.command()(doctor)
 
 
 def synth(
@@ -73,41 +69,6 @@ def synth(
         f"{format_.value}:{out}: {written.train_identities} training and {written.test_identities} "
         f"test people, {written.tracklets} tracklets, {written.frames} frames"
     )
-
-
-def doctor(
-    data: Annotated[str, typer.Argument(help="FORMAT:ROOT")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Look a data set over: counts expected and found, oddities, missing and unreadable frames.
-
-    Exits with 1 where frames are missing or cannot be read.
-    """
-    found = read_dataset(data)
-    with progress_bar("frames") as progress:
-        problems = [str(problem) for problem in check_files(found, progress=progress)]
-    parts = {part: len(found.split(part)) for part in ("train", "query", "gallery")}
-    counts = [{"what": c.what, "expected": c.expected, "found": c.found} for c in found.counts]
-    if as_json:
-        print_json({"tracklets": parts, "counts": counts, "notes": found.notes, "problems": problems})
-    else:
-        _print_findings(parts, counts, found.notes)
-        for problem in problems:
-            note(problem)
-        say(f"{len(problems)} problem(s) with frames" if problems else "all frames can be read")
-    if problems:
-        raise typer.Exit(1)
-
-
-def _print_findings(parts: dict[str, int], counts: list[dict[str, object]], notes: tuple[str, ...]) -> None:
-    say(", ".join(f"{part}: {number} tracklets" for part, number in parts.items()))
-    if counts:
-        table = Table("count", "expected", "found", box=None)
-        for count in counts:
-            table.add_row(*(str(count[key]) for key in ("what", "expected", "found")))
-        OUT.print(table)
-    for oddity in notes:
-        say(f"- {oddity}")
 
 
 def parse_level(text: str) -> float | str:
