@@ -162,36 +162,33 @@ def random_embeddings(rng, rows, people, cameras, levels=None) -> Embeddings:
     return embeddings(vectors, ids, places)
 
 
-def camera_pairs(query: Embeddings, gallery: Embeddings):
-    return np.array(
-        [
-            [
-                None not in (q.person_id, q.camera_id)
-                and (q.person_id, q.camera_id) == (g.person_id, g.camera_id)
-                for g in gallery.tracklets
-            ]
-            for q in query.tracklets
-        ]
-    )
+def pairs_out(query: Embeddings, gallery: Embeddings, same_camera: bool, hidden_cameras):
+    def is_out(q, g):
+        own = None not in (q.person_id, q.camera_id) and (q.person_id, q.camera_id) == (
+            g.person_id,
+            g.camera_id,
+        )
+        return (own and not same_camera) or (q.camera_id, g.camera_id) in hidden_cameras
+
+    return np.array([[is_out(q, g) for g in gallery.tracklets] for q in query.tracklets])
 
 
 @pytest.mark.parametrize("count", ["images", "identities"])
 @pytest.mark.parametrize("same_camera", [True, False])
+@pytest.mark.parametrize("hidden_cameras", [(), ((3, 2),), ((0, 0), (0, 1), (3, 2), (1, 99))])
 @pytest.mark.parametrize("levels", [None, 1, 3])
 @pytest.mark.parametrize("block", [7, 256])
-def test_embeddings_score_as_their_distances(count, same_camera, levels, block):
+def test_embeddings_score_as_their_distances(count, same_camera, hidden_cameras, levels, block):
     rng = np.random.default_rng(levels or 0)
     query, gallery = random_embeddings(rng, 90, 12, 4, levels), random_embeddings(rng, 210, 10, 4, levels)
     distance = -query.vectors.astype(np.float64) @ gallery.vectors.astype(np.float64).T
-    leave_out = None if same_camera else camera_pairs(query, gallery)
+    leave_out = pairs_out(query, gallery, same_camera, hidden_cameras)
     ids = [[t.person_id for t in part.tracklets] for part in (query, gallery)]
     expected = plain_scores(distance, *ids, leave_out, count, 20)
     assert_equal(score_distances(distance, *ids, leave_out=leave_out, count=count), expected)
     for dtype in (torch.float32, torch.float64):
-        scores = score_embeddings(
-            query, gallery, same_camera=same_camera, count=count, block=block, dtype=dtype
-        )
-        assert_equal(scores, expected)
+        rules = {"same_camera": same_camera, "hidden_cameras": hidden_cameras, "count": count}
+        assert_equal(score_embeddings(query, gallery, **rules, block=block, dtype=dtype), expected)
 
 
 def test_stable_order_equals_a_stable_argsort():

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tapetum.evaluation._camera_rules import CameraRules
 from tapetum.evaluation._identities import GalleryOrder, IntArray
 from tapetum.evaluation._products import NegativeProducts, rows_at_a_time
 
@@ -64,7 +65,7 @@ def embedding_blocks(
     vectors: tuple[NDArray[np.float32], NDArray[np.float32]],
     query_codes: IntArray,
     gallery: GalleryOrder,
-    cameras: tuple[IntArray, IntArray],
+    rules: CameraRules,
     block: int,
     device: torch.device,
     dtype: torch.dtype,
@@ -75,41 +76,45 @@ def embedding_blocks(
         vectors: Of the queries and of the gallery.
         query_codes: Person codes `[Q]`.
         gallery: The gallery's people.
-        cameras: Camera codes of queries and gallery; a query's own person in its own camera is left out.
+        rules: What is left out, in gallery order.
         block: Most queries at a time.
         device: Where the products are computed.
         dtype: float32 or float64.
     """
     queries = torch.from_numpy(np.require(vectors[0], requirements=["C", "W"])).to(device, dtype)
     products = NegativeProducts(torch.from_numpy(vectors[1][gallery.order]).to(device, dtype))
-    gallery_cameras = cameras[1][gallery.order]
+    rules = rules.reordered(gallery.order)
     for rows in block_rows(len(query_codes), len(gallery.codes), block):
         codes = query_codes[rows]
         distance = products(queries[rows])
         columns, kept = gallery.columns_of(codes)
-        rule = _CameraRule(codes, cameras[0][rows], gallery, gallery_cameras)
-        same = kept & (rule.gallery_cameras[columns] == rule.cameras[:, None])
-        row, slot = np.nonzero(same)
+        members = np.arange(rows.start, rows.stop)
+        out = rules.of_own_columns(members, columns)
+        row, slot = np.nonzero(kept & out)
         where = torch.from_numpy(row).to(device), torch.from_numpy(columns[row, slot]).to(device)
         distance[where] = float("inf")
-        yield Block(distance, codes, columns, kept & ~same, rule)
+        _hide(distance, rules, members)
+        yield Block(distance, codes, columns, kept & ~out, _PairsOut(rules, members))
 
 
 @dataclass(frozen=True, slots=True)
-class _CameraRule:
-    """A query's own person in its own camera is left out; camera code -1 is nobody's."""
+class _PairsOut:
+    """What the rules leave out for the queries `members`, asked by their rows in the block."""
 
-    codes: IntArray
-    cameras: IntArray
-    gallery: GalleryOrder
-    gallery_cameras: IntArray
-    """In person order."""
+    rules: CameraRules
+    members: IntArray
 
     def __call__(self, rows: IntArray) -> NDArray[np.bool_]:
-        same_person = self.gallery.codes[self.gallery.order] == self.codes[rows, None]
-        same_camera = self.gallery_cameras == self.cameras[rows, None]
-        both: NDArray[np.bool_] = same_person & same_camera
-        return both
+        return self.rules(self.members[rows])
+
+
+def _hide(distance: Tensor, rules: CameraRules, rows: IntArray) -> None:
+    """Set to +inf what is hidden from the queries `rows`, the rows of `distance`."""
+    view = rules.view[rows]
+    for seen in np.unique(view[view > 0]):
+        members = torch.from_numpy(np.flatnonzero(view == seen)).to(distance.device)
+        columns = torch.from_numpy(np.flatnonzero(rules.hidden[seen])).to(distance.device)
+        distance[members[:, None], columns] = float("inf")
 
 
 def block_rows(queries: int, gallery: int, most: int | None = None) -> Iterator[slice]:

@@ -19,12 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import NoMatchError
+from tapetum.evaluation._camera_rules import HiddenCameras, cameras_hidden_from
 from tapetum.evaluation.metrics import Scores
-from tapetum.types import Tracklet
+from tapetum.types import Id, Tracklet
 
 
 def chance_scores(
-    query: Sequence[Tracklet], gallery: Sequence[Tracklet], *, same_camera: bool = False, max_rank: int = 20
+    query: Sequence[Tracklet],
+    gallery: Sequence[Tracklet],
+    *,
+    same_camera: bool = False,
+    hidden_cameras: HiddenCameras = (),
+    max_rank: int = 20,
 ) -> Scores:
     """Expected scores, ranks counted over images, when every query's gallery is in random order.
 
@@ -35,12 +41,14 @@ def chance_scores(
         query: Queries.
         gallery: Gallery.
         same_camera: Whether gallery items of a query's own person and own camera are kept.
+        hidden_cameras: Pairs (query camera, gallery camera): such gallery items are left out for such
+            queries, whoever they show.
         max_rank: Length of the CMC.
 
     Raises:
         NoMatchError: No query has a true match in the gallery.
     """
-    sizes = _kept_and_true(query, gallery, same_camera)
+    sizes = _kept_and_true(query, gallery, same_camera, hidden_cameras)
     valid = np.array([true > 0 for _, true in sizes], dtype=np.bool_)
     if not valid.any():
         raise NoMatchError(
@@ -62,16 +70,22 @@ def chance_scores(
 
 
 def _kept_and_true(
-    query: Sequence[Tracklet], gallery: Sequence[Tracklet], same_camera: bool
+    query: Sequence[Tracklet], gallery: Sequence[Tracklet], same_camera: bool, hidden_cameras: HiddenCameras
 ) -> list[tuple[int, int]]:
     """Of each query: how many gallery items are kept, and how many of them are true."""
-    people = Counter(t.person_id for t in gallery if t.person_id is not None)
-    passes = Counter((t.person_id, t.camera_id) for t in gallery if None not in (t.person_id, t.camera_id))
-    removed = [0 if same_camera else passes[t.person_id, t.camera_id] for t in query]
-    return [
-        (len(gallery) - gone, people[t.person_id] - gone if t.person_id is not None else 0)
-        for t, gone in zip(query, removed, strict=True)
-    ]
+    people = Counter(t.person_id for t in gallery)
+    cameras = Counter(t.camera_id for t in gallery)
+    passes = Counter((t.person_id, t.camera_id) for t in gallery)
+    unseen = cameras_hidden_from(hidden_cameras)
+    sizes = []
+    for t in query:
+        hidden: set[Id] = unseen.get(t.camera_id, set()) if t.camera_id is not None else set()
+        own_is_out = not same_camera and None not in (t.person_id, t.camera_id) and t.camera_id not in hidden
+        own = passes[t.person_id, t.camera_id] if own_is_out else 0
+        kept = len(gallery) - own - sum(cameras[camera] for camera in hidden)
+        found = people[t.person_id] - own - sum(passes[t.person_id, camera] for camera in hidden)
+        sizes.append((kept, found if t.person_id is not None else 0))
+    return sizes
 
 
 def _expected(kept: int, true: int, max_rank: int) -> tuple[float, float, NDArray[np.float64]]:

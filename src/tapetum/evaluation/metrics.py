@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tapetum.errors import ModelMismatchError, NoMatchError
 from tapetum.evaluation._blocks import Block, distance_blocks, embedding_blocks
+from tapetum.evaluation._camera_rules import CameraRules, HiddenCameras
 from tapetum.evaluation._identities import GalleryOrder, Ids, IntArray, as_ids, shared_codes
 from tapetum.evaluation._positives import BlockRanks, rank_block
 from tapetum.types import Embeddings
@@ -119,6 +120,7 @@ def score_embeddings(
     gallery: Embeddings,
     *,
     same_camera: bool = False,
+    hidden_cameras: HiddenCameras = (),
     count: Count = "images",
     max_rank: int = 20,
     block: int = 256,
@@ -135,6 +137,8 @@ def score_embeddings(
         gallery: G embeddings of the same model.
         same_camera: Whether gallery items of the query's own person and own camera are kept. False, the
             usual rule, leaves them out; an unknown camera is equal to none.
+        hidden_cameras: Pairs (query camera, gallery camera): for queries of the first camera, gallery
+            items of the second are left out, whoever they show.
         count: "images" or "identities", see `score_distances`.
         max_rank: Length of the CMC.
         block: Queries that are compared with the gallery at a time; less where the gallery is large.
@@ -150,22 +154,17 @@ def score_embeddings(
     query_codes, order = _codes(
         [t.person_id for t in query.tracklets], [t.person_id for t in gallery.tracklets]
     )
-    cameras = _camera_codes(query, gallery)
-    if same_camera:
-        cameras = np.full_like(cameras[0], -1), cameras[1]  # in nobody's camera: nothing is left out
+    people = query_codes, order.codes
+    rules = CameraRules.of(people, query.tracklets, gallery.tracklets, same_camera, hidden_cameras)
     vectors = query.vectors, gallery.vectors
     where = torch.device(device or "cpu")
-    blocks = embedding_blocks(vectors, query_codes, order, cameras, block, where, dtype)
+    blocks = embedding_blocks(vectors, query_codes, order, rules, block, where, dtype)
     return _score(blocks, len(query), order, count, max_rank)
 
 
 def _codes(query_ids: Ids, gallery_ids: Ids) -> tuple[IntArray, GalleryOrder]:
     query, gallery = shared_codes(as_ids(query_ids, "query_ids"), as_ids(gallery_ids, "gallery_ids"))
     return query, GalleryOrder.of(gallery)
-
-
-def _camera_codes(query: Embeddings, gallery: Embeddings) -> tuple[IntArray, IntArray]:
-    return shared_codes([t.camera_id for t in query.tracklets], [t.camera_id for t in gallery.tracklets])
 
 
 def _as_matrix(distance: ArrayLike | Tensor) -> Tensor:

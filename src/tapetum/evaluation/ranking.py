@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tapetum.evaluation._camera_rules import CameraRules
+from tapetum.evaluation._identities import shared_codes
 from tapetum.evaluation._positives import stable_order
 from tapetum.evaluation._products import NegativeProducts
 from tapetum.evaluation.protocols._base import Trial
-from tapetum.types import Embeddings, Tracklet
+from tapetum.types import Embeddings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +26,7 @@ class RankedList:
         gallery: int64 `[top]`, rows of the nearest gallery items, nearest first.
         distances: float32 `[top]`, their distances: minus the dot product.
         is_match: bool `[top]`, whether each is of the query's person.
-        left_out: int64, rows of gallery items that the camera rule removed from the ranking.
+        left_out: int64, rows of gallery items that the camera rules removed from the ranking.
     """
 
     query: int
@@ -41,7 +43,7 @@ def ranked_lists(
 
     Args:
         embeddings: What the trial's rows are rows of.
-        trial: The gallery and the camera rule.
+        trial: The gallery and the camera rules.
         queries: Rows of `embeddings` (not positions in `trial.query`), one list each.
         top: Longest list; a shorter gallery gives a shorter one. None: the whole gallery.
 
@@ -57,29 +59,26 @@ def ranked_lists(
         return []
     vectors = torch.from_numpy(embeddings.vectors[np.asarray(queries, dtype=np.int64)])
     distance = NegativeProducts(torch.from_numpy(embeddings.vectors[trial.gallery]))(vectors).numpy()
+    asked = [embeddings.tracklets[row] for row in queries]
     gallery = [embeddings.tracklets[int(row)] for row in trial.gallery]
+    people = shared_codes([t.person_id for t in asked], [t.person_id for t in gallery])
+    rules = CameraRules.of(people, asked, gallery, trial.same_camera, trial.hidden_cameras)
     return [
-        _ranked_list(query, embeddings.tracklets[query], gallery, trial, row, top)
-        for query, row in zip(queries, distance, strict=True)
+        _ranked_list(queries[row], row, rules, trial.gallery, distance[row], top)
+        for row in range(len(queries))
     ]
 
 
 def _ranked_list(
     query: int,
-    person: Tracklet,
-    gallery: Sequence[Tracklet],
-    trial: Trial,
+    row: int,
+    rules: CameraRules,
+    gallery: NDArray[np.int64],
     distance: NDArray[np.float32],
     top: int | None,
 ) -> RankedList:
-    own = _equal(person.person_id, [t.person_id for t in gallery])
-    here = _equal(person.camera_id, [t.camera_id for t in gallery])
-    left_out = np.zeros_like(own) if trial.same_camera else own & here
+    left_out = rules(np.array([row]))[0]
     order = stable_order(distance[None])[0]
     order = order[~left_out[order]][:top]
-    return RankedList(query, trial.gallery[order], distance[order], own[order], trial.gallery[left_out])
-
-
-def _equal(wanted: object, found: Sequence[object]) -> NDArray[np.bool_]:
-    """Where `found` equals `wanted`; an unknown equals nothing."""
-    return np.array([wanted is not None and f == wanted for f in found], dtype=np.bool_)
+    is_match = rules.people[1][order] == rules.people[0][row]
+    return RankedList(query, gallery[order], distance[order], is_match, gallery[left_out])

@@ -29,39 +29,44 @@ def test_expected_scores_are_the_mean_over_all_orders(kept, true):
     np.testing.assert_allclose(found[2], cmc, atol=1e-12)
 
 
-def test_chance_is_the_mean_of_many_random_rankings():
+@pytest.mark.parametrize("hidden", [(), ((1, 2), (1, 3), (2, 2))])
+@pytest.mark.parametrize("same_camera", [True, False])
+def test_chance_is_the_mean_of_many_random_rankings(same_camera, hidden):
     rng = np.random.default_rng(0)
     query = people([1, 2, 3, 4, None], [1, 1, 2, None, 1])
     gallery = people([1, 1, 1, 2, 2, 3, 9, 9, None, 1, 4, 4], [1, 2, 3, 1, 2, 2, 1, 1, 1, 1, None, 1])
-    for same_camera in (True, False):
-        leave_out = [
-            [
+    leave_out = [
+        [
+            (q.camera_id, g.camera_id) in hidden
+            or (
                 not same_camera
                 and None not in (q.person_id, q.camera_id)
                 and (q.person_id, q.camera_id) == (g.person_id, g.camera_id)
-                for g in gallery
-            ]
-            for q in query
+            )
+            for g in gallery
         ]
-        times = 4000
-        drawn = score_distances(
-            rng.random((times * len(query), len(gallery))),
-            [t.person_id for t in query] * times,
-            [t.person_id for t in gallery],
-            leave_out=np.tile(leave_out, (times, 1)),
-            max_rank=5,
-        )
-        found = chance_scores(query, gallery, same_camera=same_camera, max_rank=5)
-        assert (found.queries * times, found.skipped * times) == (drawn.queries, drawn.skipped)
-        assert found.mean_ap == pytest.approx(drawn.mean_ap, abs=0.01)
-        assert found.mean_inp == pytest.approx(drawn.mean_inp, abs=0.01)
-        np.testing.assert_allclose(found.cmc, drawn.cmc, atol=0.015)
-        per_query = drawn.average_precision.reshape(times, -1).mean(axis=0)
-        np.testing.assert_allclose(found.average_precision, per_query, atol=0.02)
-        assert found.first_rank.tolist() == [
-            round((len(gallery) - sum(left) + 1) / (true + 1)) if true else 0
-            for left, true in zip(leave_out, _true_items(query, gallery, leave_out), strict=True)
-        ]
+        for q in query
+    ]
+    times = 4000
+    drawn = score_distances(
+        rng.random((times * len(query), len(gallery))),
+        [t.person_id for t in query] * times,
+        [t.person_id for t in gallery],
+        leave_out=np.tile(leave_out, (times, 1)),
+        max_rank=5,
+    )
+    rules = {"same_camera": same_camera, "hidden_cameras": hidden}
+    found = chance_scores(query, gallery, **rules, max_rank=5)
+    assert (found.queries * times, found.skipped * times) == (drawn.queries, drawn.skipped)
+    assert found.mean_ap == pytest.approx(drawn.mean_ap, abs=0.01)
+    assert found.mean_inp == pytest.approx(drawn.mean_inp, abs=0.01)
+    np.testing.assert_allclose(found.cmc, drawn.cmc, atol=0.015)
+    per_query = drawn.average_precision.reshape(times, -1).mean(axis=0)
+    np.testing.assert_allclose(found.average_precision, per_query, atol=0.02)
+    assert found.first_rank.tolist() == [
+        round((len(gallery) - sum(left) + 1) / (true + 1)) if true else 0
+        for left, true in zip(leave_out, _true_items(query, gallery, leave_out), strict=True)
+    ]
 
 
 def _true_items(query, gallery, leave_out):

@@ -281,3 +281,9 @@ def test_an_accelerator_scores_as_the_processor(count):
     distance = -query.vectors @ gallery.vectors.T
     there = score_distances(torch.from_numpy(distance).cuda(), ids[:300], ids[300:], count=count)
     same(there, score_distances(distance, ids[:300], ids[300:], count=count))
+
+
+@pytest.mark.parametrize("pairs", [(3, 2), ((3, 2, 1),), ("ab",)])
+def test_hidden_cameras_that_are_no_pairs_are_refused(pairs):
+    with pytest.raises(TypeError, match="expected pairs"):
+        score_embeddings(make([[1.0]], [1]), make([[1.0]], [1]), hidden_cameras=pairs)

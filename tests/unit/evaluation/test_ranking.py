@@ -46,17 +46,24 @@ def test_ties_are_in_gallery_order():
     assert found.gallery.tolist() == [3, 1, 4, 2]
 
 
+def test_hidden_cameras_are_left_out_whoever_they_show(by_hand):
+    rules = {"same_camera": True, "hidden_cameras": ((2, 1), (1, 3))}
+    (found,) = ranked_lists(by_hand, trial([0], [1, 2, 3, 4, 5], **rules), [0])
+    assert found.gallery.tolist() == [5, 4, 2]
+    assert found.left_out.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("hidden", [(), ((0, 1), (2, 0))])
 @pytest.mark.parametrize("rule", [True, False])
-def test_lists_are_what_was_scored(rule):
+def test_lists_are_what_was_scored(rule, hidden):
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((300, 64))
     vectors[100:150] = vectors[150:200]
     ids = [None if i == 9 else i for i in rng.integers(0, 10, 300).tolist()]
     embeddings = make(vectors, ids, rng.integers(0, 3, 300).tolist())
-    chosen = trial(np.arange(80), np.arange(80, 300), same_camera=rule)
-    scores = score_embeddings(
-        embeddings.rows(chosen.query), embeddings.rows(chosen.gallery), same_camera=rule
-    )
+    chosen = trial(np.arange(80), np.arange(80, 300), same_camera=rule, hidden_cameras=hidden)
+    sides = embeddings.rows(chosen.query), embeddings.rows(chosen.gallery)
+    scores = score_embeddings(*sides, same_camera=rule, hidden_cameras=hidden)
     for queries in (range(80), [3], [70, 2]):
         for found in ranked_lists(embeddings, chosen, queries, top=None):
             positions = np.flatnonzero(found.is_match) + 1
