@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from tapetum.errors import DataError
 from tapetum.registry import load, names, unknown
 from tapetum.types import Id, TrackletSet
 
+SYNTHETIC_CARD = "walkers.json"
+"""A file in the root that says the set was drawn by this package, so that published counts do not apply."""
+
 _PACKAGE = "tapetum.data.datasets"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +163,33 @@ def parse_options(text: str) -> dict[str, object]:
             raise ValueError(f"option {part!r} is not of the form name=value")
         options[name] = yaml.safe_load(value)
     return options
+
+
+def is_synthetic(root: Path) -> bool:
+    """Whether the data set in `root` was drawn by this package."""
+    return (root / SYNTHETIC_CARD).exists()
+
+
+def check_counts(root: Path, title: str, counts: Sequence[Count], *, strict: bool = False) -> None:
+    """Log one warning if numbers are not the published ones.
+
+    Args:
+        root: Folder of the data set.
+        title: What the data set is called in its authors' paper.
+        counts: Expected and found numbers.
+        strict: Raise instead.
+
+    Raises:
+        DataError: A number differs and `strict` is set.
+    """
+    wrong = [count for count in counts if count.found != count.expected]
+    if not wrong:
+        return
+    first = wrong[0]
+    message = (
+        f"{root}: {len(wrong)} of {len(counts)} counts differ from the published {title}, "
+        f"first: {first.what} {first.found}, expected {first.expected}"
+    )
+    if strict:
+        raise DataError(message)
+    _log.warning("%s", message)

@@ -8,7 +8,6 @@ with their row are reported.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.data.datasets._base import Count, DataSet
+from tapetum.data.datasets._base import Count, DataSet, check_counts, is_synthetic
 from tapetum.data.datasets._hitsz_vcm_files import (
     INFRARED,
     VISIBLE,
@@ -35,13 +34,10 @@ NAME = "hitsz-vcm"
 MIN_FRAMES = 12
 FRAMES_PER_SECOND = 25.0
 """Assumed: the data set does not state the rate of its cameras."""
-SYNTHETIC_CARD = "walkers.json"
-"""A file in the root that says the set was drawn by this package, so that published counts do not apply."""
 
 _FOLDERS = {INFRARED: "ir", VISIBLE: "rgb"}
 _MODALITIES = {INFRARED: Modality.INFRARED, VISIBLE: Modality.VISIBLE}
 _PROBED_IDENTITIES = 10
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +103,10 @@ def read(
     every = _tracklets(train, drop_foreign, ()) + _tracklets(test, drop_foreign, set(queries.tolist()))
     kept = [t for t in every if len(t.frames) >= min_frames]
     splits = {part: tuple(t for t in kept if t.part == part) for part in ("train", "query", "gallery")}
-    counts = () if (root / SYNTHETIC_CARD).exists() else _counts_of_rows(train, test, queries)
+    counts = () if is_synthetic(root) else _counts_of_rows(train, test, queries)
     if counts and min_frames == MIN_FRAMES and not drop_foreign:
         counts += _counts_of_tracklets(splits)
-    _warn_of_counts(root, counts)
+    check_counts(root, "HITSZ-VCM", counts)
     notes = [*_notes(train, drop_foreign), *_notes(test, drop_foreign), *_query_notes(test.tracks, queries)]
     if len(kept) < len(every):
         short = len(every) - len(kept)
@@ -288,14 +284,3 @@ def _counts_of_tracklets(splits: Mapping[str, Sequence[Tracklet]]) -> tuple[Coun
         counts.append(Count(f"{what} tracklets of 12 frames and more", tracklets, len(found)))
         counts.append(Count(f"{what} frames in these", frames, sum(len(t.frames) for t in found)))
     return tuple(counts)
-
-
-def _warn_of_counts(root: Path, counts: Sequence[Count]) -> None:
-    """Log once if the numbers are not the published ones."""
-    wrong = [count for count in counts if count.found != count.expected]
-    if wrong:
-        first = wrong[0]
-        _log.warning(
-            "%s: %d of %d counts differ from the published HITSZ-VCM, first: %s %d, expected %d",
-            *(root, len(wrong), len(counts), first.what, first.found, first.expected),
-        )
