@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum.evaluation._camera_rules import CameraRules
+from tapetum.evaluation._identities import shared_codes
 from tapetum.registry import load, names, unknown
 from tapetum.types import Id, TrackletSet
 
@@ -26,7 +28,7 @@ class Trial:
     """One search to score: who is searched for, among whom, by which rules.
 
     Attributes:
-        name: The direction, and the number of the draw where there are several ("I2V 3").
+        name: The direction, and the number of the draw, from 1, where there are several ("I2V 3").
         query: int64, rows of the queries.
         gallery: int64, rows of the gallery, in gallery order.
         same_camera: Whether gallery items of a query's own person and own camera are kept.
@@ -43,6 +45,17 @@ class Trial:
     count: Literal["images", "identities"] = "images"
     hidden_cameras: tuple[tuple[Id, Id], ...] = ()
     direction: str = ""
+
+    def left_out(self, tracklets: TrackletSet) -> NDArray[np.bool_]:
+        """Bool `[Q, G]`, the pairs that the camera rules leave out, as `score_distances` takes them.
+
+        Args:
+            tracklets: What the trial's rows are rows of.
+        """
+        query, gallery = ([tracklets[int(row)] for row in rows] for rows in (self.query, self.gallery))
+        people = shared_codes([t.person_id for t in query], [t.person_id for t in gallery])
+        rules = CameraRules.of(people, query, gallery, self.same_camera, self.hidden_cameras)
+        return rules(np.arange(len(query)))
 
 
 class Protocol(ABC):
@@ -62,8 +75,8 @@ class Protocol(ABC):
 
         Args:
             tracklets: Test tracklets; rows of the trials are rows of these.
-            seed: For protocols that draw their galleries: added to the field's own seeds, so that 0 is the
-                published draw.
+            seed: For protocols that draw their galleries: 0 gives the published draws, any other as many
+                others, none of them twice.
             root: Folder of the data set, for variants whose draws are listed in one of its files.
 
         Raises:
