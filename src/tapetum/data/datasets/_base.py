@@ -193,3 +193,15 @@ def check_counts(root: Path, title: str, counts: Sequence[Count], *, strict: boo
     if strict:
         raise DataError(message)
     _log.warning("%s", message)
+
+
+def check_root(root: Path, title: str) -> Path:
+    """`root` as a path.
+
+    Raises:
+        FileNotFoundError: It is no folder; `title` says of what it should have been the root.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; expected the root of {title}")
+    return root
