@@ -17,6 +17,7 @@ from tapetum.evaluation._counting import FloatArray, count_below, count_people_b
 from tapetum.evaluation._identities import GalleryOrder, IntArray
 
 _TIED_ROWS = 32  # rows ordered in full at a time
+COLUMN = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,14 @@ def stable_order(distance: FloatArray) -> IntArray:
     """
     if distance.dtype != np.float32:
         return np.argsort(distance, axis=1, kind="stable")
+    keys = stable_keys(distance)
+    keys.sort(axis=1)
+    return keys & COLUMN
+
+
+def stable_keys(distance: FloatArray) -> IntArray:
+    """`[r, G]` integers in the stable order of each row of float32; the bits of COLUMN name the column."""
     bits = (distance + np.float32(0.0)).view(np.int32)  # adding zero makes -0.0 the equal of 0.0
     monotone = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
-    keys = (monotone << 32) | np.arange(distance.shape[1])
-    keys.sort(axis=1)
-    return keys & 0xFFFFFFFF
+    keys: IntArray = (monotone << 32) | np.arange(distance.shape[1])
+    return keys
