@@ -3,7 +3,8 @@
 - `embeddings.safetensors`: tensor `vectors`, float32 `[N, D]`.
 - `tracklets.parquet`: N rows in the same order: `tracklet_id`, `person_id`, `camera_id`, `modality`, `time`,
   `part`, `source` (the first frame's path) and `frames` (all paths).
-- `embeddings.json`: format version, fingerprint and name of the method, name of the data, N and D.
+- `embeddings.json`: format version, fingerprint and name of the method, what it was trained on, name of the
+  data, N and D. A file without `trained_on` does not say.
 
 Identifiers that are all integers make an int64 column, texts a string column. A mixture is stored as JSON
 texts and the column's metadata says so; identifiers come back exactly as they were.
@@ -75,7 +76,9 @@ def load_embeddings(folder: Path | str) -> Embeddings:
             f"{' x '.join(map(str, vectors.shape))}, {TRACKLETS} "
             f"{len(tracklets)} rows; the files do not belong together"
         )
-    return Embeddings(vectors, TrackletSet(summary["data"], tracklets), summary["model"])
+    return Embeddings(
+        vectors, TrackletSet(summary["data"], tracklets), summary["model"], summary["trained_on"]
+    )
 
 
 def is_embeddings_folder(folder: Path) -> bool:
@@ -120,6 +123,7 @@ def _write(embeddings: Embeddings, method: str, folder: Path) -> None:
         "format_version": FORMAT_VERSION,
         "method": method,
         "model": embeddings.model,
+        "trained_on": embeddings.trained_on,
         "data": embeddings.tracklets.name,
         "count": len(vectors),
         "dimension": int(vectors.shape[1]),
@@ -138,7 +142,8 @@ def _read_summary(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: format version {summary.get('format_version')!r}; this version reads {FORMAT_VERSION}"
         )
-    expected = {"count": int, "dimension": int, "model": str, "data": str}
+    summary.setdefault("trained_on", "")
+    expected = {"count": int, "dimension": int, "model": str, "data": str, "trained_on": str}
     for key, kind in expected.items():
         if not isinstance(summary.get(key), kind):
             raise DataError(f"{path}: {key} is {summary.get(key)!r}; expected {kind.__name__}")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tapetum.data.pictures import tracklet_from_path
 from tapetum.embed import embed
 from tapetum.methods._base import Method
-from tapetum.methods._checkpoint import load_method
+from tapetum.methods._checkpoint import TRAINED_ON, load_method
 from tapetum.types import Id, Modality, Tracklet, TrackletSet
 
 Item: TypeAlias = Tracklet | str | os.PathLike[str]
@@ -35,6 +35,8 @@ class Model:
         path: The file it was read from.
         label_ids: Person of each training label.
         camera_ids: Camera of each training camera index.
+        trained_on: Title of the data set that it was trained on, such as "regdb?trial=3"; "" where the file
+            does not say.
     """
 
     method: Method = field(repr=False)
@@ -42,6 +44,7 @@ class Model:
     path: Path
     label_ids: tuple[Id, ...] = field(default=(), repr=False)
     camera_ids: tuple[Id, ...] = field(default=(), repr=False)
+    trained_on: str = ""
 
     def encode(
         self, items: Iterable[Item] | Item, batch_size: int = 32, *, modality: Modality | str | None = None
@@ -78,7 +81,14 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") ->
     place = Path(path)
     file = _result_in(place) if place.is_dir() else place
     stored = load_method(file)
-    return Model(stored.method.to(device), stored.fingerprint, file, stored.label_ids, stored.camera_ids)
+    return Model(
+        stored.method.to(device),
+        stored.fingerprint,
+        file,
+        stored.label_ids,
+        stored.camera_ids,
+        str(stored.extra.get(TRAINED_ON, "")),
+    )
 
 
 def _result_in(folder: Path) -> Path:

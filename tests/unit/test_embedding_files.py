@@ -28,13 +28,13 @@ def make(ids=(1, 2, None), cameras=("a", None, "b"), model="abc") -> Embeddings:
         )
         for n, (i, c) in enumerate(zip(ids, cameras, strict=True))
     )
-    return Embeddings(vectors, TrackletSet("some data", rows), model)
+    return Embeddings(vectors, TrackletSet("some data", rows), model, "regdb?trial=3")
 
 
 def assert_same(one: Embeddings, two: Embeddings) -> None:
     np.testing.assert_array_equal(one.vectors, two.vectors)
     assert one.tracklets == two.tracklets
-    assert one.model == two.model
+    assert (one.model, one.trained_on) == (two.model, two.trained_on)
 
 
 def test_what_is_written_comes_back(tmp_path):
@@ -67,6 +67,7 @@ def test_files_are_as_documented(tmp_path):
         "format_version": 1,
         "method": "mun",
         "model": "abc",
+        "trained_on": "regdb?trial=3",
         "data": "some data",
         "count": 3,
         "dimension": 4,
@@ -87,6 +88,18 @@ def test_identifiers_come_back_exactly(tmp_path_factory, ids, cameras):
     original = make(ids, cameras)
     save_embeddings(original, folder)
     assert_same(load_embeddings(folder), original)
+
+
+def test_a_file_that_does_not_say_what_a_model_was_trained_on_is_read(tmp_path):
+    save_embeddings(make(), tmp_path / "out")
+    file = tmp_path / "out" / "embeddings.json"
+    summary = json.loads(file.read_text())
+    del summary["trained_on"]
+    file.write_text(json.dumps(summary))
+    assert load_embeddings(tmp_path / "out").trained_on == ""
+    file.write_text(json.dumps({**summary, "trained_on": 3}))
+    with pytest.raises(DataError, match="trained_on is 3; expected str"):
+        load_embeddings(tmp_path / "out")
 
 
 def test_numpy_integers_are_integers(tmp_path):

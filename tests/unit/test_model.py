@@ -20,7 +20,9 @@ def run(tmp_path_factory):
     method = tapetum.create_method(
         "small-cnn", num_identities=3, num_cameras=2, preset="tiny", height=32, width=16, frames=2
     )
-    save_method(method, folder / "model.safetensors", label_ids=(7, 8, 9), camera_ids=("a", "b"))
+    known = {"label_ids": (7, 8, 9), "camera_ids": ("a", "b")}
+    save_method(method, folder / "model.safetensors", **known, extra={"trained_on": "regdb?trial=3"})
+    save_method(method, folder / "bare.safetensors")
     rng = np.random.default_rng(0)
     for i in range(4):
         picture = rng.integers(0, 256, (32, 16, 3), dtype=np.uint8)
@@ -34,6 +36,7 @@ def test_a_run_s_folder_and_its_file_are_the_same_model(run):
     assert model.fingerprint == tapetum.load(str(folder / "model.safetensors")).fingerprint
     assert model.fingerprint == fingerprint(method)
     assert (model.label_ids, model.camera_ids) == ((7, 8, 9), ("a", "b"))
+    assert (model.trained_on, tapetum.load(folder / "bare.safetensors").trained_on) == ("regdb?trial=3", "")
     assert not model.method.training
     assert "model.safetensors" in repr(model)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
-from tapetum.errors import NoMatchError
+from tapetum.errors import ModelMismatchError, NoMatchError
+from tapetum.evaluation.averages import DirectionScores, average
 from tapetum.evaluation.chance import chance_scores
 from tapetum.evaluation.metrics import Scores, score_embeddings
 from tapetum.evaluation.protocols._base import Protocol, Trial, create_protocol
@@ -24,24 +27,37 @@ class TrialResult:
         trial: The trial; `ranked_lists` takes it to show what was scored.
         scores: Its scores.
         chance: Expected scores of a random ranking; None where ranks count identities.
+        data: Name of the tracklets that were scored.
+        model: Fingerprint of the model; "" where unknown.
     """
 
     trial: Trial
     scores: Scores
     chance: Scores | None
+    data: str = ""
+    model: str = ""
 
     @property
     def name(self) -> str:
         """Name of the trial."""
         return self.trial.name
 
+    @property
+    def direction(self) -> str:
+        """Name of the direction, under which trials are averaged."""
+        return self.trial.direction or self.trial.name
+
     def to_json(self) -> dict[str, object]:
         """The trial's sizes, rules and scores, ready for `json.dumps`."""
         return {
-            "trial": self.trial.name,
+            "trial": self.name,
+            "direction": self.direction,
+            "data": self.data,
+            "model": self.model,
             "query_size": len(self.trial.query),
             "gallery_size": len(self.trial.gallery),
             "same_camera": self.trial.same_camera,
+            "hidden_cameras": [list(pair) for pair in self.trial.hidden_cameras],
             "count": self.trial.count,
             **self.scores.to_json(),
             "chance": None if self.chance is None else self.chance.to_json(),
@@ -53,9 +69,9 @@ class Evaluation:
     """All trials of a protocol, in its order.
 
     Attributes:
-        protocol: Name of the protocol.
-        data: Name of the tracklets that were scored.
-        model: Fingerprint of the model; "" where unknown.
+        protocol: Name of the protocol, with its variant.
+        data: Name of the tracklets that were scored; several of them are joined by commas.
+        model: Fingerprint of the model, or of several; "" where unknown.
         seed: Seed of the protocol's draws.
         results: One per trial.
     """
@@ -71,14 +87,39 @@ class Evaluation:
         """Scores by trial name, in the protocol's order."""
         return {result.name: result.scores for result in self.results}
 
+    @property
+    def directions(self) -> Mapping[str, DirectionScores]:
+        """Means over the trials of each direction, by its name, in the protocol's order."""
+        return {name: average([r.scores for r in found]) for name, found in self.by_direction().items()}
+
+    @property
+    def chance(self) -> Mapping[str, DirectionScores | None]:
+        """Means of the level of chance of each direction; None where ranks count identities."""
+        found = {
+            name: [r.chance for r in results if r.chance is not None]
+            for name, results in self.by_direction().items()
+        }
+        return {name: average(scores) if scores else None for name, scores in found.items()}
+
+    def by_direction(self) -> Mapping[str, list[TrialResult]]:
+        """The trials of each direction, by its name."""
+        found: dict[str, list[TrialResult]] = {}
+        for result in self.results:
+            found.setdefault(result.direction, []).append(result)
+        return found
+
     def to_json(self) -> dict[str, object]:
         """All but the per-query numbers, ready for `json.dumps`; docs/evaluation.md names the fields."""
+        chance = {name: found and found.to_json() for name, found in self.chance.items()}
         return {
             "format_version": FORMAT_VERSION,
             "protocol": self.protocol,
             "data": self.data,
             "model": self.model,
             "seed": self.seed,
+            "directions": {
+                name: {**found.to_json(), "chance": chance[name]} for name, found in self.directions.items()
+            },
             "trials": [result.to_json() for result in self.results],
         }
 
@@ -89,6 +130,7 @@ def evaluate(
     *,
     seed: int = 0,
     max_rank: int = 20,
+    root: Path | str | None = None,
     device: torch.device | str | None = None,
 ) -> Evaluation:
     """Scores of embeddings by a protocol.
@@ -96,32 +138,115 @@ def evaluate(
     Args:
         embeddings: Of all test tracklets, queries and gallery.
         protocol: A protocol or its name.
-        seed: For protocols that draw their galleries.
+        seed: For protocols that draw their galleries; 0 gives the published draws.
         max_rank: Length of the CMC.
+        root: Folder of the data set, for protocols whose galleries are listed in one of its files.
         device: Where products are computed; None: the processor.
 
     Raises:
         ValueError: Unknown protocol, or the tracklets do not have the parts that it needs.
+        ModelMismatchError: The model was trained on another division of the same data set, and so on people
+            that it would be tested on.
         NoMatchError: A trial in which no query has a true match.
     """
     chosen = create_protocol(protocol) if isinstance(protocol, str) else protocol
-    trials = chosen.trials(embeddings.tracklets, seed)
-    results = tuple(_run(embeddings, trial, max_rank, device) for trial in trials)
+    _refuse_other_division(embeddings)
+    trials = chosen.trials(embeddings.tracklets, seed, None if root is None else Path(root))
+    sides = _Sides(embeddings)
+    results = tuple(_run(sides, trial, max_rank, device) for trial in trials)
     return Evaluation(chosen.name, embeddings.tracklets.name, embeddings.model, seed, results)
 
 
-def _run(
-    embeddings: Embeddings, trial: Trial, max_rank: int, device: torch.device | str | None
-) -> TrialResult:
-    query, gallery = embeddings.rows(trial.query), embeddings.rows(trial.gallery)
-    keep = trial.same_camera
+def combine(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """Several evaluations as one: its directions are averaged over all their trials.
+
+    For data sets that train a model per trial (RegDB), or for one method trained with several seeds. Trials
+    of the same name are told apart by the place of their evaluation: "I2V, run 2".
+
+    Raises:
+        ValueError: There is none, or they differ in protocol or seed.
+    """
+    kinds = {(e.protocol, e.seed) for e in evaluations}
+    if len(kinds) != 1:
+        found = ", ".join(f"{protocol} with seed {seed}" for protocol, seed in sorted(kinds)) or "none"
+        raise ValueError(f"only evaluations by one protocol and seed can be averaged; given: {found}")
+    ((protocol, seed),) = kinds
+    return Evaluation(
+        protocol,
+        _joined(e.data for e in evaluations),
+        _joined(e.model for e in evaluations),
+        seed,
+        tuple(_told_apart(evaluations)),
+    )
+
+
+def _told_apart(evaluations: Sequence[Evaluation]) -> Iterable[TrialResult]:
+    names = Counter(result.name for e in evaluations for result in e.results)
+    for run, evaluation in enumerate(evaluations, start=1):
+        for result in evaluation.results:
+            if names[result.name] == 1:
+                yield result
+                continue
+            name = f"{result.name}, run {run}"
+            yield replace(result, trial=replace(result.trial, name=name, direction=result.direction))
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(filter(None, names)))
+
+
+def _refuse_other_division(embeddings: Embeddings) -> None:
+    """Refuse a model that was trained on some of the people it would be tested on."""
+    trained, scored = embeddings.trained_on, embeddings.tracklets.name.partition("/")[0]
+    names = trained.partition("?"), scored.partition("?")
+    is_same_set = names[0][0] == names[1][0] and all(variant for *_, variant in names)
+    if is_same_set and trained != scored:
+        raise ModelMismatchError(
+            f"the model was trained on {trained}: people of its training half are among the test people of "
+            f"{scored}, so the scores would say nothing; score it on the test part of {trained}"
+        )
+
+
+class _Sides:
+    """Embeddings of queries and galleries; what several trials share is picked out once."""
+
+    def __init__(self, embeddings: Embeddings) -> None:
+        self.all = embeddings
+        self._query: tuple[object, Embeddings] | None = None
+
+    def query(self, trial: Trial) -> Embeddings:
+        """The trial's queries."""
+        if self._query is None or self._query[0] is not trial.query:
+            self._query = trial.query, self.all.rows(trial.query)
+        return self._query[1]
+
+    def gallery(self, trial: Trial) -> Embeddings:
+        """The trial's gallery."""
+        return self.all.rows(trial.gallery)
+
+
+def _run(sides: _Sides, trial: Trial, max_rank: int, device: torch.device | str | None) -> TrialResult:
+    query, gallery = sides.query(trial), sides.gallery(trial)
+    same, hidden = trial.same_camera, trial.hidden_cameras
     try:
         scores = score_embeddings(
-            query, gallery, same_camera=keep, count=trial.count, max_rank=max_rank, device=device
+            query,
+            gallery,
+            same_camera=same,
+            hidden_cameras=hidden,
+            count=trial.count,
+            max_rank=max_rank,
+            device=device,
         )
     except NoMatchError as error:
         raise NoMatchError(f"{trial.name}: {error}") from None
     chance = None
     if trial.count == "images":
-        chance = chance_scores(query.tracklets, gallery.tracklets, same_camera=keep, max_rank=max_rank)
-    return TrialResult(trial, scores, chance)
+        chance = chance_scores(
+            query.tracklets,
+            gallery.tracklets,
+            same_camera=same,
+            hidden_cameras=hidden,
+            max_rank=max_rank,
+        )
+    return TrialResult(trial, scores, chance, query.tracklets.name, query.model)

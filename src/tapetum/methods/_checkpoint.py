@@ -34,6 +34,10 @@ AVERAGED = "ema/"
 """Prefix of the averaged weights in a training checkpoint, where the run keeps them."""
 
 
+TRAINED_ON = "trained_on"
+"""Key under which `extra` names the data set that a method was trained on, as its title does."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredMethod:
     """A method read from a file.

@@ -14,6 +14,7 @@ import torch
 from tapetum.data import read_dataset
 from tapetum.methods._base import Method, create_method
 from tapetum.methods._checkpoint import (
+    TRAINED_ON,
     all_tensors,
     assign_tensors,
     describe_method,
@@ -204,7 +205,9 @@ def _open_session(
                 log=log,
                 progress=progress,
                 interrupt=interrupt,
-                header=describe_method(method, source.label_ids, source.camera_ids),
+                header=describe_method(
+                    method, source.label_ids, source.camera_ids, {TRAINED_ON: source.title}
+                ),
                 position=position,
                 earlier_s=position.seconds,
             ),
@@ -230,7 +233,12 @@ def _write_result(session: Session) -> RunResult:
     if folder.best.is_file():
         best = load_method(folder.best)
         assign_tensors(stored_tensors(method), stored_tensors(best.method), folder.best)
-    extra = {"steps": position.step, "seconds": round(session.elapsed_s, 3), "data": source.fingerprint}
+    extra = {
+        "steps": position.step,
+        "seconds": round(session.elapsed_s, 3),
+        "data": source.fingerprint,
+        TRAINED_ON: source.title,
+    }
     if session.log is not None:
         session.log.sync()
         save_method(

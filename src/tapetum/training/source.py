@@ -26,6 +26,7 @@ class BatchSource(Protocol):
 class TrainingSource(Protocol):
     """Training data as the loop sees it."""
 
+    title: str
     label_ids: tuple[Id, ...]
     camera_ids: tuple[Id, ...]
     fingerprint: str

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tapetum.data import step_seed
 from tapetum.methods._base import Stage, StageContext
-from tapetum.methods._checkpoint import save_method
+from tapetum.methods._checkpoint import TRAINED_ON, save_method
 from tapetum.training.checkpoint import TrainingState
 from tapetum.training.learner import Learner
 from tapetum.training.optim import MergedGroup, merge_groups, only_training
@@ -221,7 +221,7 @@ class StageRun:
             return
         session.position.best = figure
         if session.log is not None:
-            save_method(session.method, session.folder.best)
+            save_method(session.method, session.folder.best, extra={TRAINED_ON: session.source.title})
 
     @contextmanager
     def _as_result(self, learner: Learner) -> Iterator[None]:

@@ -84,6 +84,7 @@ class TrainingSet:
             DataError: A frame to be cached cannot be read.
         """
         learnt = division.learnt
+        self.title = learnt.title
         self.label_ids = learnt.label_ids
         self.camera_ids = learnt.camera_ids
         self.fingerprint = division.fingerprint
@@ -201,7 +202,7 @@ def divide(dataset: DataSet, amount: float, seed: int) -> Division:
         train=dataset.train.where(lambda t: t.person_id not in out),
         label_ids=tuple(i for i in dataset.label_ids if i not in out),
     )
-    held_out = dataset.train.where(lambda t: t.person_id in out, f"{dataset.name}/validation")
+    held_out = dataset.train.where(lambda t: t.person_id in out, f"{dataset.title}/validation")
     return Division(learnt, held_out, fingerprint_tracklets(dataset.train, dataset.root))
 
 

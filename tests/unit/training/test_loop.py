@@ -71,6 +71,8 @@ def test_a_run_leaves_what_it_should(toy, tmp_path):
     assert same(tensors, stored_tensors(method))
     assert json.loads(header["label_ids"]) == ["ann", "bob", "eve"]
     assert json.loads(header["extra"])["steps"] == 26
+    checkpoint = read_header(next((result.folder / "checkpoints").iterdir()))
+    assert {json.loads(h["extra"])["trained_on"] for h in (header, checkpoint)} == {"toys?trial=2"}
     assert not method.training
 
 

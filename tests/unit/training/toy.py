@@ -162,6 +162,7 @@ class Toy(Method):
 class ToySource:
     """Batches that are a function of (stage, epoch, step)."""
 
+    title = "toys?trial=2"
     label_ids = ("ann", "bob", "eve")
     camera_ids = (1, 2)
 
