@@ -72,7 +72,7 @@ def read_twin_id_lists(path: Path) -> IdList:
     try:
         matlab = read_matlab_ids(twin)
     except DataError as error:
-        return IdList(path, text.ids, (*text.notes, f"not compared with {path.name}: {error}"))
+        return IdList(path, text.ids, (*text.notes, f"{path.name} is not compared: {error}"))
     differing = sorted(set(text.ids) ^ set(matlab.ids))
     if differing:
         raise DataError(

@@ -121,11 +121,20 @@ def label_notes(part: str, visible: LabelledList, infrared: LabelledList) -> Ite
         yield f"{part}: labels are not 0 to {len(labels) - 1} without gaps; people keep their order"
 
 
-def missing_images(root: Path, lists: Iterable[LabelledList]) -> list[str]:
-    """Places of listed images that are not in their folders, in the lists' order."""
+def file_notes(root: Path, lists: Iterable[LabelledList]) -> Iterator[str]:
+    """One sentence if listed images are not in their folders, one if images beside them are on no list."""
     images = [image for file in lists for image in file.images]
-    present = {folder: _names_in(root / folder) for folder in {image.folder for image in images}}
-    return [image.place for image in images if image.name not in present[image.folder]]
+    listed: dict[str, set[str]] = {}
+    for image in images:
+        listed.setdefault(image.folder, set()).add(image.name)
+    present = {folder: _names_in(root / folder) for folder in listed}
+    missing = [image.place for image in images if image.name not in present[image.folder]]
+    if missing:
+        yield f"{len(missing)} listed images are not in their folders (first: {missing[0]})"
+    others = [(folder, name) for folder, names in listed.items() for name in present[folder] - names]
+    beside = sorted(f"{folder}/{name}" for folder, name in others if is_image_name(name))
+    if beside:
+        yield f"{len(beside)} images beside listed ones are on no list (first: {beside[0]}); skipped"
 
 
 def _names_in(folder: Path) -> frozenset[str]:

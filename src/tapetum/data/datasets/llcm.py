@@ -16,9 +16,9 @@ from tapetum.data.datasets._id_lists import IdList, read_id_list
 from tapetum.data.datasets._labelled_lists import (
     LabelledImage,
     LabelledList,
+    file_notes,
     label_notes,
     label_people,
-    missing_images,
     read_labelled_list,
 )
 from tapetum.data.datasets._person_folders import PersonFolders, folder_notes, image_tracklet, scan_people
@@ -172,9 +172,7 @@ def _notes(
 ) -> Iterator[str]:
     """One sentence for each oddity."""
     yield from label_notes("train", learnt["vis"], learnt["nir"])
-    missing = missing_images(root, learnt.values())
-    if missing:
-        yield f"train: {len(missing)} listed images are not in their folders (first: {missing[0]})"
+    yield from (f"train: {note}" for note in file_notes(root, learnt.values()))
     yield from tested.notes
     every = [scan for cameras in scans.values() for scan in cameras.values()]
     unseen = [person for person in sorted(tested.ids) if not any(person in s.names for s in every)]

@@ -14,9 +14,9 @@ from pathlib import Path
 from tapetum.data.datasets._base import Count, DataSet, check_counts, check_root, is_synthetic
 from tapetum.data.datasets._labelled_lists import (
     LabelledList,
+    file_notes,
     label_notes,
     label_people,
-    missing_images,
     read_labelled_list,
 )
 from tapetum.data.datasets._person_folders import image_tracklet
@@ -135,9 +135,7 @@ def _notes(root: Path, train: _Half, test: _Half) -> Iterator[str]:
     """One sentence for each oddity."""
     for half in (train, test):
         yield from label_notes(half.name, half.visible, half.thermal)
-    missing = missing_images(root, (*train.lists, *test.lists))
-    if missing:
-        yield f"{len(missing)} listed images are not in their folders (first: {missing[0]})"
+    yield from file_notes(root, (*train.lists, *test.lists))
 
 
 def _counts(root: Path, train: _Half, test: _Half) -> Iterator[Count]:
