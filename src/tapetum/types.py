@@ -40,7 +40,8 @@ class Tracklet:
 
     Attributes:
         tracklet_id: Unique inside the data set, stable between runs.
-        frames: Paths of the frames' image files, in time order; may be a lazy sequence.
+        frames: Paths of the frames' image files, or references to frames inside another file (see
+            `tapetum.data.containers`), in time order; may be a lazy sequence.
         modality: How the camera saw.
         person_id: Who it is; None where unknown.
         camera_id: Which camera; None where unknown.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
+from tapetum.data.containers import has_frame
 from tapetum.data.datasets._base import DataSet
 from tapetum.data.frames import read_frame
 from tapetum.errors import DataError
@@ -21,7 +21,7 @@ class FileProblem:
 
     Attributes:
         tracklet_id: Whose frame it is.
-        path: The file.
+        path: The file, or the reference to a frame inside one.
         reason: What is wrong with it.
     """
 
@@ -67,7 +67,7 @@ def _missing(tracklet: Tracklet) -> list[FileProblem]:
     return [
         FileProblem(tracklet.tracklet_id, path, "no such file")
         for path in tracklet.frames
-        if not Path(path).is_file()
+        if not has_frame(path)
     ]
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tapetum.data.containers import open_picture
 from tapetum.errors import DataError
 from tapetum.types import Tracklet, TrackletSet
 
@@ -35,7 +35,8 @@ def read_frame(
     """The picture in a file as uint8 RGB `[3, H, W]`, resized by Pillow's bilinear filter.
 
     Args:
-        path: An image file that Pillow reads; a grey picture gets three equal channels.
+        path: An image file that Pillow reads, or a reference to one inside a container (see `containers`); a
+            grey picture gets three equal channels.
         height: H in pixels.
         width: W in pixels.
         scaled_decoding: Let the JPEG decoder shrink by 2, 4 or 8 where both sides stay at least as asked,
@@ -47,17 +48,17 @@ def read_frame(
     """
     target = np.empty((3, height, width), dtype=np.uint8) if out is None else out
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             if scaled_decoding:
                 image.draft(image.mode, (width, height))
             if image.mode.startswith(_DEEP_MODES):
-                raise DataError(f"{path}: pixels of mode {image.mode!r}; expected 8 bits a channel")
+                raise DataError(f"pixels of mode {image.mode!r}; expected 8 bits a channel")
             image.load()
             picture: Image.Image = image if image.mode == "RGB" else image.convert("RGB")
-    except DataError:
-        raise
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     except _BROKEN as error:
-        raise DataError(f"{path}: cannot read a picture: {_reason(path, error)}") from error
+        raise DataError(f"{path}: cannot read a picture: {_reason(error)}") from error
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     _write_planes(picture, target)
@@ -230,7 +231,7 @@ def _write_planes(picture: Image.Image, target: Frames) -> None:
     np.copyto(target[2], pixels >> 16, casting="unsafe")
 
 
-def _reason(path: str, error: Exception) -> str:
-    if not Path(path).exists():
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
         return "no such file"
     return f"{type(error).__name__}: {error}"
