@@ -86,6 +86,10 @@ class LsmrlConfig(ClipMethodConfig):
     modality_on: tuple[FeatureName, ...] = Field(
         ("g",), min_length=1, description="features that modality-level losses act on"
     )
+    neck_feature: Literal["before", "after"] = Field(
+        "before",
+        description="modality-level losses and embeddings read features before or after their batch norm",
+    )
     test_feature: tuple[FeatureName, ...] = Field(
         ("f", "g"), min_length=1, description="parts of an embedding, each L2-normalised"
     )
@@ -124,6 +128,10 @@ class LsmrlConfig(ClipMethodConfig):
             (
                 self.loss.msel > 0 and self.batches.tracklets < 2,
                 "loss.msel needs batches.tracklets of at least 2 (other tracklets of the same modality)",
+            ),
+            (
+                self.neck_feature == "after" and self.loss.id == 0,
+                "neck_feature=after reads the batch norm of the identity loss: set loss.id above 0",
             ),
             (self.loss.cmcl > 0 and self.cmi_kv == "none", "loss.cmcl compares g with and without cmi_kv"),
         ):

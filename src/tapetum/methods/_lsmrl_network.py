@@ -79,6 +79,11 @@ class LsmrlNetwork(nn.Module):
         if self.prompts is not None:
             self.text_bank.copy_(self.text_features())
 
+    def normed(self, name: str, feature: Tensor) -> Tensor:
+        """`feature` `[B, D]` behind the batch norm of its neck; without modules g is f_p and shares its neck."""
+        neck = self.necks[name if name in self.necks else "f_p"]
+        return neck.norm(feature)  # type: ignore[operator, no-any-return]
+
     def diffuse(self, features: SequenceFeatures, bank: Tensor) -> Tensor:
         """SD: frame tokens `[B, T, D]` that carry the prompts' semantics, or as they are without SD.
 

@@ -156,6 +156,8 @@ class NetworkStage(Stage):
         for name in self.modality_losses:
             for feature in self.config.modality_on:
                 value = features[feature]
+                if self.config.neck_feature == "after":
+                    value = self.network.normed(feature, value)
                 if name == "msel" and self.config.msel_norm:
                     value = F.normalize(value, dim=1)
                 losses[f"{name}_{feature}"] = MODALITY_LOSSES[name](value, batch.labels, batch.infrared)

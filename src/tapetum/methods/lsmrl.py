@@ -112,6 +112,8 @@ class Lsmrl(Method):
                 tokens = self.network.diffuse(encoded, self.network.text_bank)
             bypass = self.config.cmi_test == "bypass"
             parts["g"] = tokens.float().mean(1) if bypass else self.network.interact(tokens)
+        if self.config.neck_feature == "after":
+            parts = {name: self.network.normed(name, parts[name]) for name in self.config.test_feature}
         chosen = [F.normalize(parts[name], dim=1) for name in self.config.test_feature]
         return F.normalize(torch.cat(chosen, dim=1), dim=1)
 
