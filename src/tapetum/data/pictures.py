@@ -6,20 +6,12 @@ import os
 import re
 from pathlib import Path
 
-import numpy as np
-
-from tapetum.data.frames import read_frame
+from tapetum.data.modality_detection import detect_modality
 from tapetum.errors import DataError
 from tapetum.types import Modality, Tracklet
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 """Endings of the files that count as frames of a folder."""
-
-COLOUR = 6.0
-"""Levels of 255 by which a picture's channels differ on average, above which it is taken for visible: grey
-pictures stored as lossy colour differ by one or two."""
-
-_PROBE = (64, 32)
 
 
 def tracklet_from_path(path: str | os.PathLike[str], modality: Modality | None = None) -> Tracklet:
@@ -27,17 +19,17 @@ def tracklet_from_path(path: str | os.PathLike[str], modality: Modality | None =
 
     Args:
         path: A file or a folder; it becomes the tracklet's id.
-        modality: How the camera saw; None: see `guess_modality`.
+        modality: How the camera saw; None: see `detect_modality`.
 
     Raises:
         FileNotFoundError: There is neither file nor folder.
-        DataError: The folder holds no image, or the first image cannot be read.
+        DataError: The folder holds no image, or no image can be read to tell the modality.
     """
     place = Path(path)
     if not place.exists():
         raise FileNotFoundError(f"{place}: no such file or folder")
-    frames = _images_in(place) if place.is_dir() else (str(place),)
-    return Tracklet(str(place), frames, modality or guess_modality(frames[0]))
+    frames = images_in(place) if place.is_dir() else (str(place),)
+    return Tracklet(str(place), frames, modality or detect_modality(frames).modality)
 
 
 def guess_modality(frame: str) -> Modality:
@@ -46,20 +38,39 @@ def guess_modality(frame: str) -> Modality:
     Raises:
         DataError: The frame cannot be read.
     """
-    pixels = read_frame(frame, *_PROBE).astype(np.int16)
-    spread = float((pixels.max(axis=0) - pixels.min(axis=0)).mean())
-    return Modality.VISIBLE if spread > COLOUR else Modality.INFRARED
+    return detect_modality((frame,)).modality
 
 
-def _images_in(folder: Path) -> tuple[str, ...]:
-    found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+def images_in(folder: Path) -> tuple[str, ...]:
+    """Paths of the image files of a folder, not of folders in it, in the order of the numbers in their names.
+
+    Raises:
+        DataError: There are none.
+        OSError: The folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        found = [entry.name for entry in entries if is_image(entry.name) and entry.is_file()]
     if not found:
         raise DataError(
             f"{folder}: no image in this folder; expected files ending in {', '.join(sorted(SUFFIXES))}"
         )
-    return tuple(str(p) for p in sorted(found, key=_by_numbers))
+    return tuple(str(folder / name) for name in sorted(found, key=natural_key))
 
 
-def _by_numbers(path: Path) -> list[tuple[int, str]]:
-    """Sorts 2.jpg before 10.jpg."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+def is_image(name: str) -> bool:
+    """Whether a file of this name counts as a frame; hidden files (".name") do not.
+
+    >>> is_image("0001.JPG"), is_image("._0001.jpg"), is_image("Thumbs.db")
+    (True, False, False)
+    """
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (fast)
+
+
+def natural_key(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Sorts texts by the numbers in them: 2.jpg before 10.jpg.
+
+    >>> sorted(["10.jpg", "2b.jpg", "2.jpg", "02.jpg"], key=natural_key)
+    ['02.jpg', '2.jpg', '2b.jpg', '10.jpg']
+    """
+    parts = re.split(r"(\d+)", text)
+    return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)], text
