@@ -25,6 +25,10 @@ class NoMatchError(TapetumError, ValueError):
     """No query has a true match in the gallery, so there is nothing to average."""
 
 
+class CalibrationError(TapetumError, ValueError):
+    """Distances cannot be turned into probabilities: too few people or pairs, or distances that tell nothing."""
+
+
 class GalleryChangedError(TapetumError, RuntimeError):
     """Another process changed a gallery since it was opened; nothing was written."""
 
