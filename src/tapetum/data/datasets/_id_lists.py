@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tapetum.data.datasets._matlab_numbers import read_matlab_numbers
 from tapetum.errors import DataError
 
 _ID = re.compile(r"[0-9]{1,9}")
@@ -83,24 +84,14 @@ def read_twin_id_lists(path: Path) -> IdList:
 
 
 def read_matlab_ids(path: Path) -> IdList:
-    """The ids of the variable `id`, 1 x N, of a MATLAB file (versions 4 to 7.2).
+    """The ids of the variable `id`, 1 x N, of a MATLAB file (version 5 to 7.2).
 
     Raises:
         DataError: The file cannot be read, or has no such variable, or one that is not whole numbers from 0.
     """
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(path, variable_names=[_MATLAB_NAME])
-    except Exception as error:  # a damaged file can raise anything
-        raise DataError(f"{path}: cannot read a MATLAB file: {type(error).__name__}: {error}") from error
-    if _MATLAB_NAME not in found:
-        raise DataError(f"{path}: no variable {_MATLAB_NAME!r}; expected the ids, 1 x N")
-    values = np.asarray(found[_MATLAB_NAME])
-    if values.dtype.kind not in "uif" or not values.size or max(values.shape) != values.size:
-        raise DataError(
-            f"{path}: {_MATLAB_NAME!r} is {values.dtype} {values.shape}; expected whole numbers, 1 x N"
-        )
+    values = read_matlab_numbers(path, _MATLAB_NAME)
+    if not values.size or max(values.shape) != values.size:
+        raise DataError(f"{path}: {_MATLAB_NAME!r} is of shape {values.shape}; expected whole numbers, 1 x N")
     wrong = values[~((values >= 0) & (values < 10**9) & (values == np.floor(values)))]
     if wrong.size:
         raise DataError(f"{path}: {wrong[0]} in {_MATLAB_NAME!r}; expected whole numbers from 0")

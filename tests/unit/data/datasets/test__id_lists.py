@@ -112,9 +112,9 @@ def test_ids_of_a_matlab_file(tmp_path, kind, shape):
     ("variables", "message"),
     [
         ({"ids": np.ones((1, 2))}, "no variable 'id'"),
-        ({"id": np.ones((2, 2))}, r"'id' is float64 \(2, 2\); expected whole numbers, 1 x N"),
-        ({"id": np.ones((0, 0))}, r"'id' is float64 \(0, 0\)"),
-        ({"id": "6,10"}, "'id' is <U4"),
+        ({"id": np.ones((2, 2))}, r"'id' is of shape \(2, 2\); expected whole numbers, 1 x N"),
+        ({"id": np.ones((0, 0))}, r"'id' is of shape \(0, 0\)"),
+        ({"id": "6,10"}, "damaged, or 'id' holds no numbers"),
         ({"id": np.array([[6.5]])}, "6.5 in 'id'; expected whole numbers from 0"),
         ({"id": np.array([[6, -1]])}, "-1 in 'id'"),
         ({"id": np.array([[6, np.nan]])}, "nan in 'id'"),
@@ -127,32 +127,15 @@ def test_other_matlab_files_are_refused(tmp_path, variables, message):
         read_matlab_ids(path)
 
 
-@no_fixture_check
-@given(st.data())
-def test_a_damaged_matlab_file_is_an_error_that_names_it_or_can_be_read(tmp_path, data):
-    path = tmp_path / "id.mat"
-    savemat(path, {"id": np.arange(20, dtype=np.uint16)[None]})
-    whole = bytearray(path.read_bytes())
-    whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
-    message = error_of(read_matlab_ids, path)
-    if message is None:
-        assert all(isinstance(i, int) and i >= 0 for i in read_matlab_ids(path).ids)
-    else:
-        assert message.startswith(f"{path}: ")
-
-
 def test_the_text_file_wins_where_its_twin_cannot_be_read(tmp_path):
     (tmp_path / "val_id.txt").write_text("6,10")
     (tmp_path / "val_id.mat").write_bytes(b"damaged")
     found = read_twin_id_lists(tmp_path / "val_id.txt")
     assert found.ids == (6, 10)
     (note,) = found.notes
-    assert note.startswith(
-        f"val_id.txt is not compared: {tmp_path / 'val_id.mat'}: cannot read a MATLAB file"
-    )
+    assert note.startswith(f"val_id.txt is not compared: {tmp_path / 'val_id.mat'}: no MATLAB file")
     (tmp_path / "val_id.txt").unlink()
-    with pytest.raises(DataError, match=r"val_id\.mat: cannot read"):
+    with pytest.raises(DataError, match=r"val_id\.mat: no MATLAB file"):
         read_twin_id_lists(tmp_path / "val_id.txt")
 
 
