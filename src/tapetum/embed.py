@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tapetum.data.clips import TestSampling
 from tapetum.data.frames import FrameSource
@@ -33,6 +34,7 @@ def embed(
     device: torch.device | str | None = None,
     precision: Precision = "32",
     sampling: TestSampling | None = None,
+    flip: bool = False,
     workers: int = 0,
     progress: Progress | None = None,
     cache: FrameSource | None = None,
@@ -49,6 +51,9 @@ def embed(
         device: Where to compute; the method is moved there. None: where the method is.
         precision: "32", or "bf16": bfloat16 inside the network; embeddings are float32 in both.
         sampling: How frames are chosen from a tracklet; None: as the method's configuration says.
+        flip: Add the embedding of each clip's mirror image, then normalise again: the test feature of many
+            image methods, whose scripts leave the sum as it is (which weighs gallery items by how alike
+            they are to their mirror images).
         workers: Processes that read frames; 0: one thread of this process.
         progress: Called with (tracklets reached, tracklets in all) after each batch.
         cache: Frames of `tracklets` at the method's size; None: they are read from their files.
@@ -73,7 +78,7 @@ def embed(
     parts: list[Tensor] = []
     with _evaluating(method), torch.inference_mode(), _precision(where, precision):
         for batch in batches:
-            parts.append(_encode(method, tracklets, batch, where))
+            parts.append(_encode(method, tracklets, batch, where, flip))
             rows.append(batch.rows)
             if progress is not None:
                 progress(int(batch.rows[-1]) + 1, len(tracklets))
@@ -93,13 +98,20 @@ def _place(method: Method, device: torch.device | str | None) -> torch.device:
     return tensors[0].device if tensors else torch.device("cpu")
 
 
-def _encode(method: Method, tracklets: TrackletSet, batch: ClipBatch, where: torch.device) -> Tensor:
+def _encode(
+    method: Method, tracklets: TrackletSet, batch: ClipBatch, where: torch.device, flip: bool
+) -> Tensor:
     """float32 `[B, D]` on the device, so that the next batch can be read meanwhile."""
     clips = method.preprocessing.normalise(batch.clips.to(where, non_blocking=True))
     shown = [tracklets[int(row)] for row in batch.rows]
     cameras = [t.camera_id for t in shown if t.camera_id is not None]
     known = cameras if len(cameras) == len(shown) else None
-    return method.encode(clips, modality=[t.modality for t in shown], camera_ids=known).float()
+    modality = [t.modality for t in shown]
+    encoded = method.encode(clips, modality=modality, camera_ids=known).float()
+    if not flip:
+        return encoded
+    mirrored = method.encode(clips.flip(-1), modality=modality, camera_ids=known).float()
+    return functional.normalize(encoded + mirrored, dim=1)
 
 
 def _average(vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from tapetum.cli._console import OUT, print_json
 from tapetum.data.datasets import dataset_names
-from tapetum.evaluation.protocols import protocol_names
+from tapetum.evaluation.protocols import create_protocol, protocol_names
 from tapetum.methods import method_names
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -27,21 +28,21 @@ def register(app: typer.Typer) -> None:
 
 def methods(as_json: AsJson = False) -> None:
     """List the methods that can be trained or encoded with."""
-    _print("methods", "tapetum.methods", method_names(), as_json)
+    _print("methods", _abouts("tapetum.methods", method_names()), as_json)
 
 
 def datasets(as_json: AsJson = False) -> None:
     """List the data set formats that can be read."""
-    _print("data sets", "tapetum.data.datasets", dataset_names(), as_json)
+    _print("data sets", _abouts("tapetum.data.datasets", dataset_names()), as_json)
 
 
 def protocols(as_json: AsJson = False) -> None:
-    """List the evaluation protocols."""
-    _print("protocols", "tapetum.evaluation.protocols", protocol_names(), as_json)
+    """List the evaluation protocols, every variant by its name."""
+    _print("protocols", {name: create_protocol(name).about for name in protocol_names()}, as_json)
 
 
-def _print(title: str, package: str, names: list[str], as_json: bool) -> None:
-    rows = [{"name": name, "about": _about(package, name)} for name in names]
+def _print(title: str, abouts: Mapping[str, str], as_json: bool) -> None:
+    rows = [{"name": name, "about": about} for name, about in abouts.items()]
     if as_json:
         print_json(rows)
         return
@@ -49,6 +50,10 @@ def _print(title: str, package: str, names: list[str], as_json: bool) -> None:
     for row in rows:
         table.add_row(f"[bold]{row['name']}[/]", row["about"])
     OUT.print(table)
+
+
+def _abouts(package: str, names: list[str]) -> dict[str, str]:
+    return {name: _about(package, name) for name in names}
 
 
 def _about(package: str, name: str) -> str:

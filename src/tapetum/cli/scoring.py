@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from tapetum.cli._console import OUT, check_place, progress_bar, say
+from tapetum.cli._console import OUT, check_place, say
 from tapetum.cli._devices import Device
+from tapetum.cli._encoding import (
+    BatchSize,
+    Encoding,
+    Flip,
+    Precision,
+    PrecisionOption,
+    SamplingOption,
+    Workers,
+    read_for,
+)
+from tapetum.cli._score_table import score_table
+from tapetum.data.datasets import DataSpec
 from tapetum.files import replace_text
-from tapetum.types import Embeddings, TrackletSet
+from tapetum.types import Embeddings
 
-BatchSize = Annotated[int, typer.Option(help="Clips in a batch.")]
-Workers = Annotated[int, typer.Option(help="Processes that read frames; 0: one thread.")]
-
-
-class Precision(StrEnum):
-    """Number type inside the network."""
-
-    FLOAT32 = "32"
-    BFLOAT16 = "bf16"
-
-
-class Sampling(StrEnum):
-    """How frames of a tracklet are chosen for a clip."""
-
-    CHUNK_FIRST = "chunk-first"
-    UNIFORM = "uniform"
-    DENSE = "dense"
-
-
-PrecisionOption = Annotated[Precision, typer.Option(help="Inside the network; embeddings are float32.")]
-SamplingOption = Annotated[Sampling | None, typer.Option(help="Test frames; default: the method's.")]
+if TYPE_CHECKING:
+    from tapetum.evaluation import Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +43,7 @@ def embed_command(
     out: Annotated[Path, typer.Option(help="Folder for the embeddings.")],
     split: Annotated[str, typer.Option(help="train, query, gallery or test.")] = "test",
     sampling: SamplingOption = None,
+    flip: Flip = False,
     batch_size: BatchSize = 32,
     workers: Workers = 0,
     device: Device = "cpu",
@@ -58,102 +51,134 @@ def embed_command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace embeddings in OUT.")] = False,
 ) -> None:
     """Write the embeddings of a data set's tracklets, with all they need to be scored and searched."""
-    from tapetum.data.datasets import read_dataset
     from tapetum.embedding_files import refuse_to_replace, save_embeddings
     from tapetum.model import load
 
     refuse_to_replace(out, overwrite)
-    tracklets = read_dataset(data).split(split)
+    DataSpec.parse(data)
     model = load(run, device=device)
-    embeddings = _embed(model, tracklets, sampling, batch_size, workers, precision)
+    tracklets = read_for(model, data).split(split)
+    embeddings = Encoding(sampling, batch_size, workers, precision, flip).embed(model, tracklets)
     save_embeddings(embeddings, out, method=model.method.name, overwrite=overwrite)
     say(f"{out}: {len(embeddings)} embeddings of {embeddings.vectors.shape[1]} dimensions")
 
 
 def evaluate_command(
-    source: Annotated[Path, typer.Argument(help="Folder of a finished run, or of embeddings.")],
+    sources: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or of embeddings.")],
     data: Annotated[str | None, typer.Option(help="FORMAT:ROOT; not needed for embeddings.")] = None,
     protocol: Annotated[str | None, typer.Option(help="A name from `tapetum protocols`.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set, where it lists draws.")] = None,
     seed: Annotated[int, typer.Option(help="Of protocols that draw their galleries.")] = 0,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours.")] = False,
+    confidence: Annotated[int, typer.Option(help="Samples of people for intervals; 0: none.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this file.")] = None,
+    per_query: Annotated[Path | None, typer.Option(help="Parquet file for what each query found.")] = None,
     sampling: SamplingOption = None,
+    flip: Flip = False,
     batch_size: BatchSize = 32,
     workers: Workers = 0,
     device: Device = "cpu",
     precision: PrecisionOption = Precision.FLOAT32,
 ) -> None:
-    """Score a model or embeddings by a protocol, in all its directions; chance is printed beside."""
-    from tapetum.embedding_files import is_embeddings_folder, load_embeddings
-    from tapetum.evaluation import evaluate
+    """Score models or embeddings by a protocol, in all its directions; several are averaged.
 
-    check_place(json_file)
-    if is_embeddings_folder(source):
-        embeddings = load_embeddings(source)
-    else:
-        embeddings = _embed_test(source, data, sampling, batch_size, workers, device, precision)
-    name = protocol or (data.partition(":")[0] if data else embeddings.tracklets.name.partition("/")[0])
-    found = evaluate(embeddings, name, seed=seed, device=device)
-    OUT.print(score_table(found.to_json()))
+    A model is scored on the division of the data set that it was trained for, so the models of a data set
+    with ten divisions can be given all at once.
+    """
+    from tapetum.evaluation import combine
+
+    for file in (json_file, per_query):
+        check_place(file)
+    if rerank and per_query is not None:
+        raise ValueError("--per-query lists what embeddings find by themselves; it does not go with --rerank")
+    encoding = Encoding(sampling, batch_size, workers, precision, flip)
+    rules = _Rules(protocol, seed, rerank, device)
+    scored = [_score(_open(source, data, root, encoding, device), data, rules) for source in sources]
+    found = combine([evaluation for _, evaluation in scored])
+    content = {**found.to_json(), **({"flip": True} if flip else {})}
+    if confidence:
+        _add_intervals(content, scored, confidence)
+    OUT.print(score_table(content))
     if json_file is not None:
-        replace_text(json_file, json.dumps(found.to_json(), indent=2) + "\n")
+        replace_text(json_file, json.dumps(content, indent=2) + "\n")
+    if per_query is not None:
+        _save_per_query(per_query, scored, found)
 
 
-def score_table(found: dict[str, Any]) -> Table:
-    """Rank-1/5/10/20, mAP and mINP of each trial in per cent, with the level of chance."""
-    title = f"{found['protocol']}, {found['data']}"
-    table = Table("", "R1", "R5", "R10", "R20", "mAP", "mINP", "queries", "skipped", box=None, title=title)
-    for trial in found["trials"]:
-        _add_row(table, f"[bold]{trial['trial']}[/]", trial, str(trial["queries"]), str(trial["skipped"]))
-        if trial["chance"] is not None:
-            _add_row(table, "[dim]chance[/]", trial["chance"], "", "")
-    return table
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """How embeddings are scored."""
+
+    protocol: str | None
+    seed: int
+    rerank: bool
+    device: str
 
 
-def _add_row(table: Table, name: str, scores: dict[str, Any], queries: str, skipped: str) -> None:
-    cmc = scores["cmc"]
-    ranks = [cmc[min(rank, len(cmc)) - 1] for rank in (1, 5, 10, 20)]
-    values = [*ranks, scores["mean_ap"], scores["mean_inp"]]
-    table.add_row(name, *(f"{100 * value:.1f}" for value in values), queries, skipped)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is scored, and the data set's folder where that is known."""
+
+    embeddings: Embeddings
+    root: Path | None
 
 
-def _embed_test(
-    run: Path,
-    data: str | None,
-    sampling: Sampling | None,
-    batch_size: int,
-    workers: int,
-    device: str,
-    precision: Precision,
-) -> Embeddings:
-    from tapetum.data.datasets import read_dataset
+def _open(source: Path, data: str | None, root: Path | None, encoding: Encoding, device: str) -> _Source:
+    """Embeddings read from a folder, or made by a run of its data set's test part."""
+    from tapetum.embedding_files import is_embeddings_folder, load_embeddings
     from tapetum.model import load
 
-    if data is None and not run.exists():
-        raise FileNotFoundError(f"{run}: no such folder or file")
+    if is_embeddings_folder(source):
+        if encoding.flip:
+            raise ValueError(f"{source} holds embeddings already; --flip acts where a run makes them")
+        return _Source(load_embeddings(source), root)
+    if data is None and not source.exists():
+        raise FileNotFoundError(f"{source}: no such folder or file")
     if data is None:
         raise ValueError("--data FORMAT:ROOT is needed to evaluate a run (embeddings need none)")
-    tracklets = read_dataset(data).test
-    return _embed(load(run, device=device), tracklets, sampling, batch_size, workers, precision)
+    DataSpec.parse(data)
+    model = load(source, device=device)
+    dataset = read_for(model, data)
+    return _Source(encoding.embed(model, dataset.test), root or dataset.root)
 
 
-def _embed(
-    model: Any,
-    tracklets: TrackletSet,
-    sampling: Sampling | None,
-    batch_size: int,
-    workers: int,
-    precision: Precision,
-) -> Embeddings:
-    from tapetum.embed import embed
+def _score(source: _Source, data: str | None, rules: _Rules) -> tuple[Embeddings, Evaluation]:
+    from tapetum.evaluation import Reranking, evaluate
 
-    with progress_bar("tracklets") as progress:
-        embeddings = embed(
-            model.method,
-            tracklets,
-            batch_size=batch_size,
-            sampling=sampling.value if sampling else None,
-            workers=workers,
-            precision=precision.value,
-            progress=progress,
-        )
-    return replace(embeddings, model=model.fingerprint)
+    embeddings = source.embeddings
+    title = data.partition(":")[0] if data else embeddings.tracklets.name.partition("/")[0]
+    found = evaluate(
+        embeddings,
+        rules.protocol or title.partition("?")[0],
+        seed=rules.seed,
+        root=source.root,
+        reranking=Reranking() if rules.rerank else None,
+        device=rules.device,
+    )
+    return embeddings, found
+
+
+def _add_intervals(
+    content: dict[str, Any], scored: Sequence[tuple[Embeddings, Evaluation]], samples: int
+) -> None:
+    """Put intervals over the people searched for, and over trials, beside the means of each direction."""
+    from tapetum.evaluation import bootstrap_trials, over_trials
+
+    people = [[t.person_id for t in embeddings.tracklets] for embeddings, _ in scored]
+    for name, direction in content["directions"].items():
+        found = [
+            (result.scores, [ids[int(row)] for row in result.trial.query])
+            for (_, evaluation), ids in zip(scored, people, strict=True)
+            for result in evaluation.by_direction()[name]
+        ]
+        scores, asked = [one for one, _ in found], [ids for _, ids in found]
+        direction["intervals"] = bootstrap_trials(scores, asked, samples=samples).to_json()
+        if len(scores) > 1:
+            direction["intervals_over_trials"] = over_trials(scores).to_json()
+
+
+def _save_per_query(path: Path, scored: Sequence[tuple[Embeddings, Evaluation]], found: Evaluation) -> None:
+    from tapetum.evaluation.per_query import per_query_table, save_tables
+
+    embeddings = [one for one, evaluation in scored for _ in evaluation.results]
+    save_tables(path, map(per_query_table, embeddings, found.results))

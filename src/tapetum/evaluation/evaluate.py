@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,11 +13,23 @@ import torch
 from tapetum.errors import ModelMismatchError, NoMatchError
 from tapetum.evaluation.averages import DirectionScores, average
 from tapetum.evaluation.chance import chance_scores
-from tapetum.evaluation.metrics import Scores, score_embeddings
+from tapetum.evaluation.metrics import Scores, score_distances, score_embeddings
 from tapetum.evaluation.protocols._base import Protocol, Trial, create_protocol
 from tapetum.types import Embeddings
 
 FORMAT_VERSION = 1
+
+_OVERLAPPING = re.compile(r"regdb\?(?:.*&)?trial=(\d+)")
+"""Titles of data sets with several divisions, the test people of one being training people of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """K-reciprocal re-ranking; settings as `rerank` takes them."""
+
+    k1: int = 20
+    k2: int = 6
+    lambda_value: float = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +87,7 @@ class Evaluation:
         model: Fingerprint of the model, or of several; "" where unknown.
         seed: Seed of the protocol's draws.
         results: One per trial.
+        reranking: How distances were re-ranked before they were scored; None: they were not.
     """
 
     protocol: str
@@ -81,6 +95,7 @@ class Evaluation:
     model: str
     seed: int
     results: tuple[TrialResult, ...]
+    reranking: Reranking | None = None
 
     @property
     def scores(self) -> Mapping[str, Scores]:
@@ -117,6 +132,7 @@ class Evaluation:
             "data": self.data,
             "model": self.model,
             "seed": self.seed,
+            "reranking": None if self.reranking is None else asdict(self.reranking),
             "directions": {
                 name: {**found.to_json(), "chance": chance[name]} for name, found in self.directions.items()
             },
@@ -131,6 +147,7 @@ def evaluate(
     seed: int = 0,
     max_rank: int = 20,
     root: Path | str | None = None,
+    reranking: Reranking | None = None,
     device: torch.device | str | None = None,
 ) -> Evaluation:
     """Scores of embeddings by a protocol.
@@ -141,20 +158,21 @@ def evaluate(
         seed: For protocols that draw their galleries; 0 gives the published draws.
         max_rank: Length of the CMC.
         root: Folder of the data set, for protocols whose galleries are listed in one of its files.
+        reranking: Re-rank each trial's distances first; None: score them as they are.
         device: Where products are computed; None: the processor.
 
     Raises:
         ValueError: Unknown protocol, or the tracklets do not have the parts that it needs.
-        ModelMismatchError: The model was trained on another division of the same data set, and so on people
-            that it would be tested on.
+        ModelMismatchError: The model was trained on another trial of RegDB, and so on people that it would be
+            tested on.
         NoMatchError: A trial in which no query has a true match.
     """
     chosen = create_protocol(protocol) if isinstance(protocol, str) else protocol
     _refuse_other_division(embeddings)
     trials = chosen.trials(embeddings.tracklets, seed, None if root is None else Path(root))
     sides = _Sides(embeddings)
-    results = tuple(_run(sides, trial, max_rank, device) for trial in trials)
-    return Evaluation(chosen.name, embeddings.tracklets.name, embeddings.model, seed, results)
+    results = tuple(_run(sides, trial, max_rank, reranking, device) for trial in trials)
+    return Evaluation(chosen.name, embeddings.tracklets.name, embeddings.model, seed, results, reranking)
 
 
 def combine(evaluations: Sequence[Evaluation]) -> Evaluation:
@@ -164,19 +182,22 @@ def combine(evaluations: Sequence[Evaluation]) -> Evaluation:
     of the same name are told apart by the place of their evaluation: "I2V, run 2".
 
     Raises:
-        ValueError: There is none, or they differ in protocol or seed.
+        ValueError: There is none, or they differ in protocol, seed or re-ranking.
     """
-    kinds = {(e.protocol, e.seed) for e in evaluations}
+    kinds = dict.fromkeys((e.protocol, e.seed, e.reranking) for e in evaluations)
     if len(kinds) != 1:
-        found = ", ".join(f"{protocol} with seed {seed}" for protocol, seed in sorted(kinds)) or "none"
-        raise ValueError(f"only evaluations by one protocol and seed can be averaged; given: {found}")
-    ((protocol, seed),) = kinds
+        found = "; ".join(f"{name}, seed {seed}, {reranking}" for name, seed, reranking in kinds) or "none"
+        raise ValueError(
+            f"only evaluations by one protocol, seed and re-ranking are averaged; given: {found}"
+        )
+    ((protocol, seed, reranking),) = kinds
     return Evaluation(
         protocol,
         _joined(e.data for e in evaluations),
         _joined(e.model for e in evaluations),
         seed,
         tuple(_told_apart(evaluations)),
+        reranking,
     )
 
 
@@ -198,13 +219,18 @@ def _joined(names: Iterable[str]) -> str:
 def _refuse_other_division(embeddings: Embeddings) -> None:
     """Refuse a model that was trained on some of the people it would be tested on."""
     trained, scored = embeddings.trained_on, embeddings.tracklets.name.partition("/")[0]
-    names = trained.partition("?"), scored.partition("?")
-    is_same_set = names[0][0] == names[1][0] and all(variant for *_, variant in names)
-    if is_same_set and trained != scored:
+    divisions = _division(trained), _division(scored)
+    if None not in divisions and divisions[0] != divisions[1]:
         raise ModelMismatchError(
-            f"the model was trained on {trained}: people of its training half are among the test people of "
-            f"{scored}, so the scores would say nothing; score it on the test part of {trained}"
+            f"the model was trained on {trained}, and people of that training half are among the test people "
+            f"of {scored}: the scores would say nothing; score it on the test part of {trained}"
         )
+
+
+def _division(title: str) -> str | None:
+    """The number of the division in the title of a data set that has several over the same people."""
+    found = _OVERLAPPING.match(title)
+    return found[1] if found else None
 
 
 class _Sides:
@@ -225,19 +251,27 @@ class _Sides:
         return self.all.rows(trial.gallery)
 
 
-def _run(sides: _Sides, trial: Trial, max_rank: int, device: torch.device | str | None) -> TrialResult:
+def _run(
+    sides: _Sides,
+    trial: Trial,
+    max_rank: int,
+    reranking: Reranking | None,
+    device: torch.device | str | None,
+) -> TrialResult:
     query, gallery = sides.query(trial), sides.gallery(trial)
-    same, hidden = trial.same_camera, trial.hidden_cameras
     try:
-        scores = score_embeddings(
-            query,
-            gallery,
-            same_camera=same,
-            hidden_cameras=hidden,
-            count=trial.count,
-            max_rank=max_rank,
-            device=device,
-        )
+        if reranking is not None:
+            scores = _score_reranked(sides, trial, max_rank, reranking)
+        else:
+            scores = score_embeddings(
+                query,
+                gallery,
+                same_camera=trial.same_camera,
+                hidden_cameras=trial.hidden_cameras,
+                count=trial.count,
+                max_rank=max_rank,
+                device=device,
+            )
     except NoMatchError as error:
         raise NoMatchError(f"{trial.name}: {error}") from None
     chance = None
@@ -245,8 +279,23 @@ def _run(sides: _Sides, trial: Trial, max_rank: int, device: torch.device | str 
         chance = chance_scores(
             query.tracklets,
             gallery.tracklets,
-            same_camera=same,
-            hidden_cameras=hidden,
+            same_camera=trial.same_camera,
+            hidden_cameras=trial.hidden_cameras,
             max_rank=max_rank,
         )
     return TrialResult(trial, scores, chance, query.tracklets.name, query.model)
+
+
+def _score_reranked(sides: _Sides, trial: Trial, max_rank: int, reranking: Reranking) -> Scores:
+    """Scores of a trial's re-ranked distances, whose whole matrix is held."""
+    from tapetum.evaluation.reranking import rerank
+
+    query, gallery = sides.query(trial), sides.gallery(trial)
+    return score_distances(
+        rerank(query.vectors, gallery.vectors, **asdict(reranking)),
+        [t.person_id for t in query.tracklets],
+        [t.person_id for t in gallery.tracklets],
+        leave_out=trial.left_out(sides.all.tracklets),
+        count=trial.count,
+        max_rank=max_rank,
+    )

@@ -21,7 +21,7 @@ from tapetum.report.sections import (
     describe_distances,
     describe_maps,
     describe_timings,
-    direction,
+    heading,
     match_curves,
     row_legend,
     summary,
@@ -56,7 +56,7 @@ def _overview(data: ReportData) -> dict[str, Any]:
         "method": data.method,
         "tiles": tiles(data),
         "tables": [
-            score_table(direction(result.name), data.scores(result), data.method) for result in data.trials
+            score_table(heading(data, result), data.scores(result), data.method) for result in data.trials
         ],
     }
 
@@ -70,7 +70,7 @@ def _evidence(data: ReportData) -> dict[str, Any]:
         "distances": describe_distances(data.test),
         "rankings": [
             {
-                "title": f"Ranked answers, {direction(result.name)}",
+                "title": f"Ranked answers, {heading(data, result)}",
                 "strips": ranked_strips(data.test, result.trial, result.scores),
             }
             for result in data.trials

@@ -63,8 +63,12 @@ class ReportData:
 
     @property
     def trials(self) -> tuple[TrialResult, ...]:
-        """The method's results, one per direction and draw."""
-        return self.results[self.method].results
+        """The method's results, one per direction: the first trial where there are several."""
+        return tuple(found[0] for found in self.results[self.method].by_direction().values())
+
+    def trial_count(self, result: TrialResult) -> int:
+        """How many trials the direction of one of the method's results has."""
+        return len(self.results[self.method].by_direction()[result.direction])
 
     def scores(self, result: TrialResult) -> dict[str, Scores]:
         """Scores of every row in the trial of one of the method's results; chance where that is known."""

@@ -72,13 +72,26 @@ class MapPanels:
     persons: int
 
 
-def direction(trial: str) -> str:
-    """A trial's name in words, where it is one of the usual abbreviations.
+def direction(name: str) -> str:
+    """A direction's name in words, where it is one of the usual abbreviations.
 
-    >>> direction("I2V"), direction("all, single-shot, draw 3")
-    ('infrared to visible', 'all, single-shot, draw 3')
+    >>> direction("I2V"), direction("query to gallery")
+    ('infrared to visible', 'query to gallery')
     """
-    return {"I2V": "infrared to visible", "V2I": "visible to infrared"}.get(trial, trial)
+    return {
+        "I2V": "infrared to visible",
+        "V2I": "visible to infrared",
+        "V2V": "visible to visible",
+        "I2I": "infrared to infrared",
+    }.get(name, name)
+
+
+def heading(data: ReportData, result: TrialResult) -> str:
+    """The direction of a result in words; which trial it is, where that says more."""
+    words, trials = direction(result.direction), data.trial_count(result)
+    if trials > 1:
+        return f"{words} ({result.name}, the first of {trials} trials)"
+    return words if result.name == result.direction else f"{words} ({result.name})"
 
 
 def summary(data: ReportData) -> str:
@@ -101,7 +114,7 @@ def tiles(data: ReportData) -> list[Tile]:
             ("rank-1", own.rank(1), chance.rank(1) if chance else None),
         ):
             note = "" if base is None else f"chance: {with_unit(base)}"
-            found.append(Tile(f"{label}, {direction(result.name)}", with_unit(value), note))
+            found.append(Tile(f"{label}, {heading(data, result)}", with_unit(value), note))
     return found
 
 
@@ -115,17 +128,17 @@ def row_legend(data: ReportData) -> list[LegendEntry]:
 
 
 def match_curves(data: ReportData) -> list[Panel]:
-    """A cumulative match plot per trial."""
+    """A cumulative match plot per direction."""
     return [_match_curve(data, number, result) for number, result in enumerate(data.trials)]
 
 
 def _match_curve(data: ReportData, number: int, result: TrialResult) -> Panel:
-    scores, styles, heading = data.scores(result), _styles(data), direction(result.name)
+    scores, styles, title = data.scores(result), _styles(data), heading(data, result)
     curves = {name: scores[name].cmc for name in styles if name in scores}
-    svg = cmc_plot(curves, styles, name=f"cmc-{number}", title=f"cumulative match curves, {heading}")
+    svg = cmc_plot(curves, styles, name=f"cmc-{number}", title=f"cumulative match curves, {title}")
     first, last = with_unit(result.scores.rank(1)), with_unit(float(result.scores.cmc[-1]))
     note = f"{data.method}: {first} at the first answer, {last} within {len(result.scores.cmc)}."
-    return Panel(heading, svg, note)
+    return Panel(title, svg, note)
 
 
 def _styles(data: ReportData) -> dict[str, RowStyle]:

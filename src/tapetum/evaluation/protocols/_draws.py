@@ -44,8 +44,8 @@ def draw_seeds(seed: int) -> range:
 
 def image_folders(
     protocol: str, tracklets: TrackletSet, cameras: Mapping[Modality, Sequence[int]]
-) -> Folders:
-    """Test images by person and camera.
+) -> Mapping[Modality, Folders]:
+    """Test images by modality, then by person and camera (one camera may see in both modalities).
 
     Args:
         protocol: Name of the protocol that asks, for the messages.
@@ -53,10 +53,10 @@ def image_folders(
         cameras: The data set's cameras of each modality.
 
     Raises:
-        ValueError: There is no test tracklet, or one of an unknown person or of a camera that is not one of
-            its modality's; it is named.
+        ValueError: A tracklet is of an unknown person, or of a camera that is not one of its modality's (it
+            is named), or a modality has none.
     """
-    found: dict[Folder, list[int]] = {}
+    found: dict[Modality, dict[Folder, list[int]]] = {modality: {} for modality in Modality}
     for row, t in enumerate(tracklets):
         if t.part not in TEST_PARTS:
             continue
@@ -66,12 +66,16 @@ def image_folders(
                 f"{t.person_id} and camera {t.camera_id!r}; expected a person and one of the "
                 f"{t.modality.value} cameras {', '.join(map(str, cameras[t.modality]))}"
             )
-        found.setdefault((f"{t.person_id:0>4}", int(t.camera_id or 0)), []).append(row)
-    if not found:
-        raise ValueError(f"{protocol} needs test tracklets; {tracklets.name} has none")
+        found[t.modality].setdefault((f"{t.person_id:0>4}", int(t.camera_id or 0)), []).append(row)
+    for modality, folders in found.items():
+        if not folders:
+            raise ValueError(f"{protocol} needs {modality.value} test tracklets; {tracklets.name} has none")
     return {
-        folder: sorted(rows, key=lambda row: file_name(tracklets[row].tracklet_id))
-        for folder, rows in sorted(found.items())
+        modality: {
+            folder: sorted(rows, key=lambda row: file_name(tracklets[row].tracklet_id))
+            for folder, rows in sorted(folders.items())
+        }
+        for modality, folders in found.items()
     }
 
 

@@ -12,6 +12,7 @@ The two do not compare.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tapetum.evaluation.protocols._base import Protocol, Trial
@@ -46,10 +47,12 @@ class Llcm(Protocol):
             for trial in self._direction(direction, folders, modality, seed)
         ]
 
-    def _direction(self, name: str, folders: Folders, modality: Modality, seed: int) -> list[Trial]:
-        query = all_images(self.name, folders, CAMERAS[modality])
+    def _direction(
+        self, name: str, folders: Mapping[Modality, Folders], modality: Modality, seed: int
+    ) -> list[Trial]:
+        query, other = _all_images(self.name, folders, modality), modality.other
         return [
-            _trial(name, number, query, drawn_images(self.name, folders, CAMERAS[modality.other], s))
+            _trial(name, number, query, drawn_images(self.name, folders[other], CAMERAS[other], s))
             for number, s in enumerate(draw_seeds(seed), start=1)
         ]
 
@@ -63,12 +66,13 @@ class LlcmSwapped(Protocol):
     def trials(self, tracklets: TrackletSet, seed: int = 0, root: Path | None = None) -> list[Trial]:
         """Ten trials, "V2I swapped 1" to "V2I swapped 10"; arguments and errors as for "llcm"."""
         folders = image_folders(self.name, tracklets, CAMERAS)
-        gallery = all_images(self.name, folders, CAMERAS[Modality.VISIBLE])
+        gallery = _all_images(self.name, folders, Modality.VISIBLE)
+        infrared = Modality.INFRARED
         return [
             _trial(
                 "V2I swapped",
                 number,
-                drawn_images(self.name, folders, CAMERAS[Modality.INFRARED], s),
+                drawn_images(self.name, folders[infrared], CAMERAS[infrared], s),
                 gallery,
             )
             for number, s in enumerate(draw_seeds(seed), start=1)
@@ -76,6 +80,10 @@ class LlcmSwapped(Protocol):
 
 
 VARIANTS = (Llcm(), LlcmSwapped())
+
+
+def _all_images(protocol: str, folders: Mapping[Modality, Folders], modality: Modality) -> Rows:
+    return all_images(protocol, folders[modality], CAMERAS[modality])
 
 
 def _trial(direction: str, number: int, query: Rows, gallery: Rows) -> Trial:

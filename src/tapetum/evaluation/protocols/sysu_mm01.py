@@ -74,12 +74,13 @@ class SysuMm01(Protocol):
             DataError: The permutations do not fit the images; file, person and camera are named.
         """
         folders = image_folders(self.name, tracklets, CAMERAS)
-        query = all_images(self.name, folders, CAMERAS[Modality.INFRARED])
+        query = all_images(self.name, folders[Modality.INFRARED], CAMERAS[Modality.INFRARED])
+        visible = folders[Modality.VISIBLE]
         if self.is_official:
-            galleries = self._official(tracklets, folders, seed, root)
+            galleries = self._official(tracklets, visible, seed, root)
         else:
             seeds = draw_seeds(seed)
-            galleries = [drawn_images(self.name, folders, self.cameras, s, self.shots) for s in seeds]
+            galleries = [drawn_images(self.name, visible, self.cameras, s, self.shots) for s in seeds]
         return [
             Trial(
                 f"I2V {number}",
