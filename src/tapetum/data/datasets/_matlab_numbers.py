@@ -28,8 +28,9 @@ _NUMBER_TYPES = {
     **{1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4"},
     **{7: "f4", 9: "f8", 12: "i8", 13: "u8"},
 }
-_FLAG_TYPE, _DIMENSION_TYPE = 6, 5
+_FLAG_TYPE, _DIMENSION_TYPES = 6, (5, 6)
 _NUMBER_CLASSES = range(6, 16)
+_COMPLEX_FLAG = 1 << 11
 _MOST_BYTES = 1 << 26
 
 
@@ -38,7 +39,7 @@ def read_matlab_numbers(path: Path, name: str) -> NDArray[Any]:
 
     Raises:
         FileNotFoundError: No such file.
-        DataError: The file is of another format or damaged, or has no such variable, or one of no numbers.
+        DataError: The file is of another format or damaged, or the variable is absent or of no real numbers.
     """
     content = path.read_bytes()
     order = _BYTE_ORDERS.get(content[_HEADER_BYTES - 4 : _HEADER_BYTES])
@@ -83,11 +84,12 @@ def _elements(content: bytes, order: str) -> Iterator[_Element]:
 
 
 def _numbers(flags: _Element, dimensions: _Element, numbers: list[_Element], order: str) -> NDArray[Any]:
-    if (flags[0], len(flags[1]), dimensions[0]) != (_FLAG_TYPE, 8, _DIMENSION_TYPE):
+    if flags[0] != _FLAG_TYPE or len(flags[1]) != 8 or dimensions[0] not in _DIMENSION_TYPES:
         raise ValueError("no matrix")
     (word,) = struct.unpack_from(f"{order}I", flags[1])
     shape = np.frombuffer(dimensions[1], dtype=f"{order}i4").tolist()
-    if word & 0xFF not in _NUMBER_CLASSES or not numbers or numbers[0][0] not in _NUMBER_TYPES:
+    is_real = word & 0xFF in _NUMBER_CLASSES and not word & _COMPLEX_FLAG
+    if not is_real or not numbers or numbers[0][0] not in _NUMBER_TYPES:
         raise ValueError("a variable of another type")
     values = np.frombuffer(numbers[0][1], dtype=order + _NUMBER_TYPES[numbers[0][0]])
     if len(shape) < 2 or min(shape) < 0 or math.prod(shape) != len(values):

@@ -79,6 +79,7 @@ def test_both_byte_orders_are_read(tmp_path, order, compressed):
         (header("<") + b"\0\0\0", "damaged"),
         (header("<") + matrix("<", [6, 10])[:-4], "damaged, .*an element of .* bytes does not fit"),
         (header("<") + matrix("<", [6, 10], flags=4), "'id' holds no numbers: a variable of another type"),
+        (header("<") + matrix("<", [6, 10], flags=9 | 1 << 11), "a variable of another type"),
         (header("<") + matrix("<", [6, 10], stored=0xFF04), "a variable of another type"),
         (header("<") + matrix("<", [6, 10], dimensions=(1, 3)), r"2 numbers in a matrix of shape \[1, 3\]"),
         (
