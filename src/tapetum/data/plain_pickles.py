@@ -17,8 +17,8 @@ from typing import Any
 from tapetum.errors import DataError
 
 _PROTOCOLS = range(5)
-_DIGITS = 20
-"""Most characters of an integer that is written as text: beyond those of 64 bits it is an attack."""
+_DIGITS = 40
+"""Most characters of an integer that is written as text: reading a long one takes long."""
 _ENCODE = object()
 """Stands for `_codecs.encode`, by which protocols 0 to 2 write bytes; only `_call` knows what it does."""
 

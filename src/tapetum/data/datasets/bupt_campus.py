@@ -35,7 +35,7 @@ from tapetum.types import Modality, Tracklet, TrackletSet
 NAME = "bupt-campus"
 TITLE = "BUPTCampus"
 
-_MODALITIES = {VISIBLE: Modality.VISIBLE, INFRARED: Modality.INFRARED}
+_MODALITIES = {VISIBLE: Modality.VISIBLE, INFRARED: Modality.INFRARED, GENERATED: Modality.INFRARED}
 _TRAINING_LISTS = ("train", "train_auxiliary")
 _COUNTS = {
     # identities; visible tracklets and frames; infrared tracklets and frames
@@ -168,7 +168,7 @@ def _notes_of_single_frames(parts: _Lists, skipped: bool) -> Iterator[str]:
 def _locate(root: Path) -> tuple[Path, Path]:
     """The folder of the lists and that of the pictures, of which `root` is one."""
     if (root / PATHS_FILE).is_file():
-        return root, root / PICTURES if (root / PICTURES).is_dir() else root
+        return root, root if _has_people(root) else root / PICTURES
     above = root.absolute().parent
     if (above / PATHS_FILE).is_file():
         return above, root
@@ -180,6 +180,12 @@ def _locate(root: Path) -> tuple[Path, Path]:
     raise FileNotFoundError(
         f"{root / PATHS_FILE}: no such file; expected the root of {TITLE}, or its {PICTURES}"
     )
+
+
+def _has_people(root: Path) -> bool:
+    """Whether the pictures lie beside the lists, without a folder of their own."""
+    inside = (root / PICTURES).is_dir()
+    return not inside and any(path.name.isdecimal() and path.is_dir() for path in root.iterdir())
 
 
 def _read_lists(root: Path, pictures: Path, auxiliary: bool, fake_infrared: bool) -> _Content:
