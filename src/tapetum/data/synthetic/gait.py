@@ -120,11 +120,14 @@ def rhythm_angles(gait: Gait, times_s: FloatArray, start_phases: FloatArray) -> 
     Args:
         gait: the walk.
         times_s: moments, seconds, `[N]`.
-        start_phases: phase at time 0 as a fraction of a cycle, `[6]`; a locked gait uses the first only.
+        start_phases: phase at time 0 as a fraction of a cycle, `[6]`, or `[6, N]` where frames are of
+            different passes; a locked gait uses the first row only.
     """
-    rates = np.array(gait.rates_hz)
-    start = start_phases[0] * np.round(rates / rates[0]) if gait.locked else start_phases
-    turns = rates[:, None] * times_s[None, :] + start[:, None]
+    rates = np.array(gait.rates_hz)[:, None]
+    start = start_phases.reshape(len(rates), -1)
+    if gait.locked:
+        start = start[:1] * np.round(rates / rates[0])
+    turns = rates * times_s[None, :] + start
     return np.asarray(2.0 * np.pi * (turns % 1.0))
 
 

@@ -30,6 +30,8 @@ class WalkerOptions:
         short_tracklet_share: probability that an identity has one more, shorter tracklet in a modality.
         group_size: with cues "gait", how many consecutive people look alike; None means all of them.
         jpeg_quality: 1 to 95.
+        images_per_camera: fewest and most pictures of an identity by a camera in one modality, in formats of
+            single pictures; None means the format's own numbers.
 
     Raises:
         ValueError: if a value is out of its range.
@@ -43,6 +45,7 @@ class WalkerOptions:
     short_tracklet_share: float = 0.15
     group_size: int | None = None
     jpeg_quality: int = 95
+    images_per_camera: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -58,6 +61,8 @@ class WalkerOptions:
             raise ValueError(f"short_tracklet_share is {self.short_tracklet_share}; expected 0 to 1")
         if self.group_size is not None and self.group_size < 2:
             raise ValueError(f"group_size is {self.group_size}; expected at least 2, or None for one group")
+        if self.images_per_camera is not None:
+            _check_range("images_per_camera", *_bounds(self.images_per_camera, 1, 1000))
         if not 1 <= self.jpeg_quality <= 95:
             raise ValueError(f"jpeg_quality is {self.jpeg_quality}; expected 1 to 95")
 

@@ -1,32 +1,26 @@
-"""Who is seen where: identities, their tracklets, cameras and frame numbers.
+"""Who is seen where in the layout of HITSZ-VCM: identities, their tracklets, cameras and frame numbers.
 
-Every identity and every tracklet has its own branch of the seed, so that neither depends on how many others
-there are, and tracklets can be rendered in any order and in parallel with equal bytes.
+Every tracklet has its own branch of the seed, so that none depends on how many others there are, and
+tracklets can be rendered in any order and in parallel with equal bytes.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data.synthetic.cameras import CAMERA_IDS, Shot, camera_modality, create_camera, sample_shot
+from tapetum.data.synthetic.cast import Cast, Split, divide_people
 from tapetum.data.synthetic.options import MIN_KEPT_FRAMES, WalkerOptions
-from tapetum.data.synthetic.people import Person, redress, sample_person
+from tapetum.data.synthetic.people import Person
 from tapetum.data.synthetic.render import render_tracklet
 from tapetum.types import Modality
-
-Split = Literal["train", "test"]
 
 #: Frame numbers of a data set grow by this (25 frames per second, every fifth is listed).
 FRAME_STEP = 5
 
-#: Fewest identities: two to train and two to test.
-MIN_IDENTITIES = 4
-
-_SPLIT_KEY: dict[Split, int] = {"train": 0, "test": 1}
-_GROUP_KEY, _PLAN_KEY, _LOOK_KEY, _SHOT_KEY = 4, 5, 6, 7
+_PLAN_KEY, _LOOK_KEY, _SHOT_KEY = 5, 6, 7
 _MODALITY_KEY = {Modality.VISIBLE: 0, Modality.INFRARED: 1}
 
 
@@ -55,7 +49,7 @@ class TrackletPlan:
     order: int
 
 
-class Population:
+class Population(Cast):
     """A seeded set of walkers and all their tracklets.
 
     Args:
@@ -75,24 +69,11 @@ class Population:
         options: WalkerOptions | None = None,
         test_identities: int | None = None,
     ) -> None:
-        if seed < 0:
-            raise ValueError(f"seed is {seed}; expected at least 0")
-        if identities < MIN_IDENTITIES:
-            raise ValueError(
-                f"identities is {identities}; expected at least {MIN_IDENTITIES} (two to train, two to test)"
-            )
-        test = max(2, identities // 3) if test_identities is None else test_identities
-        if not 2 <= test <= identities - 2:
-            raise ValueError(
-                f"test_identities is {test}; expected 2 to {identities - 2} of {identities} identities"
-            )
-        self.seed = seed
-        self.options = options if options is not None else WalkerOptions()
-        self._counts: dict[Split, int] = {"train": identities - test, "test": test}
-
-    def count(self, split: Split) -> int:
-        """Number of identities of a split."""
-        return self._counts[split]
+        train, test = divide_people(
+            identities, test_identities, fewest_train=2, fewest_test=2, name="hitsz-vcm"
+        )
+        counts: dict[Split, int] = {"train": train, "test": test}
+        super().__init__(seed, counts, options if options is not None else WalkerOptions())
 
     def person_id(self, split: Split, index: int) -> int:
         """Number of an identity: 1, 3, 4, ... with the test identities after a gap, as in the true data.
@@ -101,30 +82,18 @@ class Population:
             split: "train" or "test".
             index: place within the split, from 0.
         """
-        start = 1 if split == "train" else self._counts["train"] + 4
+        start = 1 if split == "train" else self.count("train") + 4
         return start + index + (1 if index else 0)
-
-    def person(self, split: Split, index: int) -> Person:
-        """An identity; with cues "shape" its materials are replaced in every tracklet (see `worn`)."""
-        cues, size = self.options.cues, self.options.group_size
-        if cues != "gait":
-            return sample_person(self._rng(_SPLIT_KEY[split], index), cues=cues)
-        if size is None:
-            return sample_person(self._rng(_GROUP_KEY), cues=cues, rank=self._rank(split, index))
-        group = self._rng(_GROUP_KEY, _SPLIT_KEY[split], index // size)
-        return sample_person(group, cues=cues, rank=self._rank(split, index))
 
     def worn(self, plan: TrackletPlan) -> Person:
         """The person as dressed in one tracklet."""
-        person = self.person(plan.split, plan.index)
-        return (
-            redress(person, self._tracklet_rng(plan, _LOOK_KEY)) if self.options.cues == "shape" else person
-        )
+        return self.dressed(plan.split, plan.index, _LOOK_KEY, _MODALITY_KEY[plan.modality], plan.order)
 
     def shot(self, plan: TrackletPlan) -> Shot:
         """Where from and how one tracklet is seen."""
         camera = create_camera(plan.camera_id, self.seed, self.options)
-        return sample_shot(self._tracklet_rng(plan, _SHOT_KEY), camera, len(plan.frame_numbers), self.options)
+        rng = self.rng(plan.split, plan.index, _SHOT_KEY, _MODALITY_KEY[plan.modality], plan.order)
+        return sample_shot(rng, camera, len(plan.frame_numbers), self.options)
 
     def render(self, plan: TrackletPlan) -> NDArray[np.uint8]:
         """Frames of one tracklet, `[N, H, W, 3]`."""
@@ -133,13 +102,13 @@ class Population:
     def plan(self, split: Split) -> list[TrackletPlan]:
         """All tracklets of a split, by identity, visible first, by camera and number."""
         plans = []
-        for index in range(self._counts[split]):
+        for index in range(self.count(split)):
             for modality in (Modality.VISIBLE, Modality.INFRARED):
                 plans += self._plan_identity(split, index, modality)
         return plans
 
     def _plan_identity(self, split: Split, index: int, modality: Modality) -> list[TrackletPlan]:
-        rng = self._rng(_SPLIT_KEY[split], index, _PLAN_KEY, _MODALITY_KEY[modality])
+        rng = self.rng(split, index, _PLAN_KEY, _MODALITY_KEY[modality])
         first = index == 0
         lengths = _draw_lengths(rng, self.options, first)
         cameras = _draw_cameras(rng, modality, len(lengths), first)
@@ -155,16 +124,6 @@ class Population:
                 )
             )
         return sorted(plans, key=lambda plan: (plan.camera_id, plan.tracklet_number))
-
-    def _rank(self, split: Split, index: int) -> int:
-        """Place in the sequence of gait rates; training and test identities share none."""
-        return 2 * index + _SPLIT_KEY[split]
-
-    def _tracklet_rng(self, plan: TrackletPlan, key: int) -> np.random.Generator:
-        return self._rng(_SPLIT_KEY[plan.split], plan.index, key, _MODALITY_KEY[plan.modality], plan.order)
-
-    def _rng(self, *key: int) -> np.random.Generator:
-        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self.seed, spawn_key=key)))
 
 
 def _draw_lengths(rng: np.random.Generator, options: WalkerOptions, forced: bool) -> list[int]:

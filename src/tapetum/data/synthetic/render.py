@@ -1,15 +1,17 @@
 """Rendering of a tracklet: draw part numbers, look up materials, put the person into the scene, expose."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tapetum.data.synthetic.anatomy import build_figure
-from tapetum.data.synthetic.cameras import Shot
+from tapetum.data.synthetic.cameras import Shot, join_shots
 from tapetum.data.synthetic.figure import Part
 from tapetum.data.synthetic.gait import pose
 from tapetum.data.synthetic.people import Person
-from tapetum.data.synthetic.scene import ByteArray, sample_background, sample_occluder
+from tapetum.data.synthetic.scene import ByteArray, Occluder, sample_background, sample_occluder
 from tapetum.data.synthetic.sensors import expose
 from tapetum.data.synthetic.shapes import Projection, Shape
 from tapetum.data.synthetic.surfaces import CIRCLE, material_table, surface_at
@@ -40,14 +42,57 @@ def render_tracklet(person: Person, shot: Shot, frame_size: tuple[int, int] = (9
     Returns:
         `[N, H, W, 3]`, red, green, blue; equal channels for an infrared camera.
     """
+    return render_shots(person, [shot], frame_size)
+
+
+def render_shots(person: Person, shots: Sequence[Shot], frame_size: tuple[int, int] = (96, 48)) -> ByteArray:
+    """Draw all frames of shots by one camera, which is faster than one shot after the other.
+
+    Args:
+        person: who walks.
+        shots: where and when, at least one.
+        frame_size: height H and width W, pixels.
+
+    Returns:
+        `[N, H, W, 3]`, shot after shot; equal channels for an infrared camera.
+    """
     height, width = frame_size[0] * SUPERSAMPLING, frame_size[1] * SUPERSAMPLING
-    rng = np.random.Generator(np.random.PCG64(shot.pixel_seed))
-    joints = pose(person.body, person.gait, shot.times_s, shot.start_phases)
-    shapes = build_figure(person, joints, Projection(shot, height, width))
+    passes = join_shots(shots)
+    joints = pose(person.body, person.gait, passes.times_s, passes.start_phases)
+    shapes = build_figure(person, joints, Projection(passes, height, width))
     parts = _draw_parts(shapes, height, width)
-    light = _place_in_scene(person, shot, shapes, parts, rng)
-    frames = expose(_downsample(light), shot, rng)
+    where = np.flatnonzero(parts)
+    colours = _shade(person, shapes, parts, where, passes.camera.modality)
+    counts = [len(shot.times_s) for shot in shots]
+    starts = np.cumsum([0, *counts]) * (height * width)
+    cuts = np.searchsorted(where, starts)
+    frames = np.concatenate(
+        [
+            _expose_shot(shot, (count, height, width), where[first:last] - start, colours[first:last])
+            for shot, count, start, first, last in zip(
+                shots, counts, starts[:-1], cuts[:-1], cuts[1:], strict=True
+            )
+        ]
+    )
     return frames if frames.shape[3] == 3 else np.repeat(frames, 3, axis=3)
+
+
+def _expose_shot(
+    shot: Shot, size: tuple[int, int, int], where: NDArray[np.int64], colours: ByteArray
+) -> ByteArray:
+    """Frames `[N, H, W, C]` of one shot; `colours` go to the pixels `where` of a drawing of `size`."""
+    paint = np.random.Generator(np.random.PCG64(shot.pixel_seed))
+    layout = paint if shot.layout_seed is None else np.random.Generator(np.random.PCG64(shot.layout_seed))
+    scene = _surroundings(shot, size[1:], layout, paint)
+    offsets = np.round(np.arange(size[0]) * shot.drift * size[1]).astype(np.int64)
+    offsets += int(layout.integers(0, scene.shape[1]))
+    columns = (offsets[:, None] + np.arange(size[2])) % scene.shape[1]
+    light = np.ascontiguousarray(scene[:, columns].transpose(1, 0, 2, 3))
+    light.reshape(-1, light.shape[3])[where] = colours
+    if shot.occluder > 0.0:
+        occluder = sample_occluder(layout, paint, size[1:], light.shape[3], shot.occluder)
+        _occlude(light, occluder, offsets - offsets[0])
+    return expose(_downsample(light), shot, paint)
 
 
 def _draw_parts(shapes: list[Shape], height: int, width: int) -> ByteArray:
@@ -73,31 +118,19 @@ def _corners(shape: Shape) -> list[list[int]]:
     return corners
 
 
-def _place_in_scene(
-    person: Person, shot: Shot, shapes: list[Shape], parts: ByteArray, rng: np.random.Generator
+def _surroundings(
+    shot: Shot, size: tuple[int, int], layout: np.random.Generator, paint: np.random.Generator
 ) -> ByteArray:
-    """Light of every pixel of the drawing, `[N, height, width, C]`."""
-    height, width = parts.shape[1:]
-    modality = shot.camera.modality
-    channels = 3 if modality is Modality.VISIBLE else 1
-    scene = sample_background(rng, (height, width), channels, shot.clutter)
-    if modality is Modality.INFRARED:
-        # The lamp's light fades with distance, so that the surroundings are darker than the person.
-        scene = (scene.astype(np.uint16) * int(rng.integers(90, 200)) >> 8).astype(np.uint8)
-    offsets = np.round(np.arange(len(parts)) * shot.drift * height).astype(np.int64)
-    offsets += int(rng.integers(0, scene.shape[1]))
-    columns = (offsets[:, None] + np.arange(width)) % scene.shape[1]
-    light = np.ascontiguousarray(scene[:, columns].transpose(1, 0, 2, 3))
-    where = np.flatnonzero(parts)
-    light.reshape(-1, channels)[where] = _shade(person, shapes, parts, where, modality)
-    if shot.occluder > 0.0:
-        _occlude(light, shot, rng, offsets - offsets[0])
-    return light
+    """The scene behind the person, `[height, wider, C]`."""
+    if shot.camera.modality is Modality.VISIBLE:
+        return sample_background(layout, paint, size, 3, shot.clutter)
+    scene = sample_background(layout, paint, size, 1, shot.clutter)
+    # The lamp's light fades with distance, so that the surroundings are darker than the person.
+    return (scene.astype(np.uint16) * int(paint.integers(90, 200)) >> 8).astype(np.uint8)
 
 
-def _occlude(light: ByteArray, shot: Shot, rng: np.random.Generator, offsets: NDArray[np.int64]) -> None:
-    height, width, channels = light.shape[1:]
-    occluder = sample_occluder(rng, (height, width), channels, shot.occluder)
+def _occlude(light: ByteArray, occluder: Occluder, offsets: NDArray[np.int64]) -> None:
+    """Put a foreground object, which moves with the background, into all frames."""
     top, left, bottom, right = occluder.box
     for frame, offset in enumerate(offsets.tolist()):
         light[frame, top:bottom, max(0, left - offset) : max(0, right - offset)] = occluder.colour

@@ -26,12 +26,17 @@ class Occluder:
 
 
 def sample_background(
-    rng: np.random.Generator, size: tuple[int, int], channels: int, clutter: float
+    layout: np.random.Generator,
+    paint: np.random.Generator,
+    size: tuple[int, int],
+    channels: int,
+    clutter: float,
 ) -> ByteArray:
     """A static scene twice as wide as the frame: wall and floor, poles, blocks and a coarse texture.
 
     Args:
-        rng: generator.
+        layout: draws where things are.
+        paint: draws what they look like to this sensor; may be `layout`.
         size: height and width of the frame, pixels.
         channels: 3 or 1.
         clutter: amount of structure, 0..1.
@@ -41,34 +46,41 @@ def sample_background(
     """
     height, width = size[0], 2 * size[1]
     scene = np.empty((height, width, channels), dtype=np.int32)
-    horizon = int(height * rng.uniform(0.3, 0.85))
-    wall, floor = _colour(rng, channels), _colour(rng, channels)
-    ramp = (np.arange(height, dtype=np.int32) * int(rng.integers(-40, 41)))[:, None, None] // height
+    horizon = int(height * layout.uniform(0.3, 0.85))
+    wall, floor = _colour(paint, channels), _colour(paint, channels)
+    ramp = (np.arange(height, dtype=np.int32) * int(paint.integers(-40, 41)))[:, None, None] // height
     scene[:horizon], scene[horizon:] = wall, floor
     scene += ramp
-    for _ in range(int(rng.integers(0, 2 + round(9 * clutter)))):
-        top, left, bottom, right = _any_box(rng, height, width)
-        scene[top:bottom, left:right] = (scene[top:bottom, left:right] + 3 * _colour(rng, channels)) // 4
-    scene += _texture(rng, height, width, round(8 + 40 * clutter))
+    for _ in range(int(layout.integers(0, 2 + round(9 * clutter)))):
+        top, left, bottom, right = _any_box(layout, height, width)
+        scene[top:bottom, left:right] = (scene[top:bottom, left:right] + 3 * _colour(paint, channels)) // 4
+    scene += _texture(paint, height, width, round(8 + 40 * clutter))
     return np.clip(scene, 0, 255).astype(np.uint8)
 
 
-def sample_occluder(rng: np.random.Generator, size: tuple[int, int], channels: int, share: float) -> Occluder:
+def sample_occluder(
+    layout: np.random.Generator,
+    paint: np.random.Generator,
+    size: tuple[int, int],
+    channels: int,
+    share: float,
+) -> Occluder:
     """A pole beside the person or a low object before the legs.
 
     Args:
-        rng: generator.
+        layout: draws where it is.
+        paint: draws its colour; may be `layout`.
         size: height and width of the frame, pixels.
         channels: 3 or 1.
         share: part of the frame that is hidden, 0..1.
     """
     height, width = size
-    colour = _colour(rng, channels).astype(np.uint8)
-    if rng.integers(0, 2):
+    colour = _colour(paint, channels).astype(np.uint8)
+    if layout.integers(0, 2):
         return Occluder((round(height * (1.0 - 0.9 * share)), -3 * width, height, 4 * width), colour)
     span = max(1, round(width * share * 0.8))
-    left = int(rng.integers(0, width - span + 1))
-    return Occluder((int(height * rng.uniform(0.0, 0.3)), left, height, left + span), colour)
+    left = int(layout.integers(0, width - span + 1))
+    return Occluder((int(height * layout.uniform(0.0, 0.3)), left, height, left + span), colour)
 
 
 def _colour(rng: np.random.Generator, channels: int) -> NDArray[np.int32]:

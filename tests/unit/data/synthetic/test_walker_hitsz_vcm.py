@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tapetum.data.synthetic import hitsz_vcm
+from tapetum.data.synthetic import _writing
 from tapetum.data.synthetic.hitsz_vcm import write_hitsz_vcm
 from tapetum.data.synthetic.options import WalkerOptions
 
@@ -102,7 +102,7 @@ def contents(root):
 
 @pytest.mark.slow
 def test_workers_change_nothing(written, tmp_path, monkeypatch):
-    monkeypatch.setattr(hitsz_vcm, "_TRACKLETS_PER_WORKER", 1)
+    monkeypatch.setattr(_writing, "_FRAMES_PER_WORKER", 1)
     calls = []
     write_hitsz_vcm(
         tmp_path / "other",
