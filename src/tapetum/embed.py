@@ -104,13 +104,12 @@ def _encode(
     """float32 `[B, D]` on the device, so that the next batch can be read meanwhile."""
     clips = method.preprocessing.normalise(batch.clips.to(where, non_blocking=True))
     shown = [tracklets[int(row)] for row in batch.rows]
-    cameras = [t.camera_id for t in shown if t.camera_id is not None]
-    known = cameras if len(cameras) == len(shown) else None
+    cameras = [t.camera_id for t in shown]
     modality = [t.modality for t in shown]
-    encoded = method.encode(clips, modality=modality, camera_ids=known).float()
+    encoded = method.encode(clips, modality=modality, camera_ids=cameras).float()
     if not flip:
         return encoded
-    mirrored = method.encode(clips.flip(-1), modality=modality, camera_ids=known).float()
+    mirrored = method.encode(clips.flip(-1), modality=modality, camera_ids=cameras).float()
     return functional.normalize(encoded + mirrored, dim=1)
 
 

@@ -119,9 +119,9 @@ def test_modality_and_camera_of_each_clip_reach_the_method(tracklets):
     modalities = [t.modality for t in tracklets]
     assert method.calls == [(3, modalities[:3], [1, 2, 3]), (2, modalities[3:], [4, 5])]
     method.calls.clear()
-    unknown = TrackletSet("unknown", (Tracklet("x", tracklets[0].frames, Modality.VISIBLE),))
-    embed(method, unknown)
-    assert method.calls == [(1, [Modality.VISIBLE], None)]
+    unknown = Tracklet("x", tracklets[0].frames, Modality.VISIBLE)
+    embed(method, TrackletSet("unknown", (tracklets[0], unknown)))
+    assert method.calls == [(2, [modalities[0], Modality.VISIBLE], [1, None])]
 
 
 def test_progress_counts_tracklets(tracklets):

@@ -161,6 +161,7 @@ def clip_batches(
     sampling: TestSampling = "chunk-first",
     batch_size: int = 32,
     source: FrameSource | None = None,
+    rows: NDArray[np.int64] | None = None,
     workers: int = 0,
     pin: bool = False,
 ) -> Iterator[ClipBatch]:
@@ -174,6 +175,7 @@ def clip_batches(
         sampling: How frames are chosen; see `select_test_frames`.
         batch_size: B, clips in a batch.
         source: Frames of `tracklets` at the right size; None: their files.
+        rows: The tracklets to read, ascending; None: all.
         workers: Processes that make batches; 0: one thread of this process.
         pin: Put batches into page-locked memory, for an accelerator.
 
@@ -184,13 +186,14 @@ def clip_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, found {batch_size}")
     frames = source or FrameFiles(tracklets, preprocessing.height, preprocessing.width)
-    chosen = [select_test_frames(sampling, int(n), preprocessing.frames) for n in frames.lengths]
+    read = np.arange(len(frames.lengths)) if rows is None else rows
+    chosen = [select_test_frames(sampling, int(frames.lengths[row]), preprocessing.frames) for row in read]
     if not chosen:
         return
-    rows = np.repeat(np.arange(len(chosen)), [len(c) for c in chosen])
-    maker = _TestBatches(frames, rows, np.concatenate(chosen), batch_size)
+    clip_rows = np.repeat(read, [len(c) for c in chosen])
+    maker = _TestBatches(frames, clip_rows, np.concatenate(chosen), batch_size)
     feed = Prefetcher(maker, workers=workers, pin=pin)
-    with closing(feed), closing(feed.stream(range(-(-len(rows) // batch_size)))) as stream:
+    with closing(feed), closing(feed.stream(range(-(-len(clip_rows) // batch_size)))) as stream:
         yield from stream
 
 

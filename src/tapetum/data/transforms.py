@@ -51,6 +51,8 @@ class Augmentation:
         pad: Zero padding in pixels before the random crop back to the frame's size; 0: no crop.
         flip: Probability of a horizontal flip.
         erase: Probability that a box of a frame is erased; always drawn frame by frame.
+        erase_area: Smallest and largest share of the frame that a box takes.
+        erase_random: Paint each box in a colour of its own, drawn uniformly, instead of `ERASE_FILL`.
         channels: Whether to exchange channels (see `draw_channel`).
         sync: Draw crop, flip and channels once per clip, so that a place in the picture means the same in
             all frames (the released code draws crop and flip for each frame).
@@ -58,12 +60,15 @@ class Augmentation:
         std: Normalisation that follows, per channel, of values in 0..1.
 
     Raises:
-        ValueError: A probability outside 0..1, negative padding, or a deviation that is not positive.
+        ValueError: A probability outside 0..1, negative padding, shares that are not ascending inside 0..1,
+            or a deviation that is not positive.
     """
 
     pad: int = 10
     flip: float = 0.5
     erase: float = 0.5
+    erase_area: tuple[float, float] = ERASE_AREA
+    erase_random: bool = False
     channels: bool = True
     sync: bool = True
     mean: Triple = IMAGENET_MEAN
@@ -73,6 +78,8 @@ class Augmentation:
         for name in ("flip", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a probability in 0..1, found {getattr(self, name)}")
+        if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1:
+            raise ValueError(f"erase_area must be two ascending shares in 0..1, found {self.erase_area}")
         if self.pad < 0:
             raise ValueError(f"pad must be 0 or more pixels, found {self.pad}")
         if min(self.std) <= 0:
@@ -114,7 +121,8 @@ def augment(
         shift_and_flip(clip[part], int(down), int(right), flip, result[part])
     for frame in result:
         if generator.random() < options.erase:
-            erase(frame, draw_box(height, width, generator), options.fill)
+            box = draw_box(height, width, generator, options.erase_area)
+            erase(frame, box, _draw_colour(generator) if options.erase_random else options.fill)
     if options.channels:
         for part in _parts(len(clip), options.sync):
             exchange_channels(result[part], draw_channel(modality, generator), options)
@@ -137,14 +145,16 @@ def shift_and_flip(clip: Clip, down: int, right: int, flip: bool, out: Clip) -> 
     out[..., rows_to, columns_to] = clip[..., rows_from, columns_from]
 
 
-def draw_box(height: int, width: int, generator: np.random.Generator) -> Box | None:
-    """A random box inside a frame, area 2-40 % of it, height / width 0.3-3.33; None if none fits.
+def draw_box(
+    height: int, width: int, generator: np.random.Generator, shares: tuple[float, float] = ERASE_AREA
+) -> Box | None:
+    """A random box inside a frame, area 2-40 % of it (`shares`), height / width 0.3-3.33; None if none fits.
 
     Area and aspect are uniform. A box as high or as wide as the frame is drawn again, up to 100 times, as in
     the published code. Sides are rounded, so the area may leave its range by half a pixel on each side.
     """
     for _ in range(_ERASE_ATTEMPTS):
-        area = generator.uniform(*ERASE_AREA) * height * width
+        area = generator.uniform(*shares) * height * width
         aspect = generator.uniform(*ERASE_ASPECT)
         box_height = round(math.sqrt(area * aspect))
         box_width = round(math.sqrt(area / aspect))
@@ -153,6 +163,10 @@ def draw_box(height: int, width: int, generator: np.random.Generator) -> Box | N
             left = int(generator.integers(0, width - box_width + 1))
             return Box(top, left, box_height, box_width)
     return None
+
+
+def _draw_colour(generator: np.random.Generator) -> NDArray[np.uint8]:
+    return generator.integers(0, 256, 3, dtype=np.uint8)
 
 
 def erase(frame: Clip, box: Box | None, fill: NDArray[np.uint8]) -> None:

@@ -38,6 +38,12 @@ class AugmentConfig(Config):
     pad: int = Field(10, ge=0, description="pixels of zero padding before the random crop")
     flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
     erase: float = Field(0.5, ge=0, le=1, description="probability of random erasing, per frame")
+    erase_area: tuple[float, float] = Field(
+        (0.02, 0.4), description="smallest and largest share of the frame that is erased"
+    )
+    erase_colour: Literal["mean", "random"] = Field(
+        "mean", description="of the erased box: near the mean of natural images, or drawn anew for each"
+    )
     channels: bool = Field(True, description="channel augmentation: copy one channel into all three, or grey")
     sync: bool = Field(
         True, description="draw crop, flip and channels once per tracklet instead of per frame"
@@ -45,7 +51,7 @@ class AugmentConfig(Config):
 
 
 class ScheduleConfig(Config):
-    """Length and learning-rate schedule of a stage: linear warm-up, then cosine; per epoch or per step."""
+    """Length and learning rate of a stage: linear warm-up, then cosine or steps; per epoch or per step."""
 
     epochs: int = Field(24, ge=1)
     steps_per_epoch: int = Field(200, ge=1)
@@ -53,11 +59,18 @@ class ScheduleConfig(Config):
     warmup_start: float = Field(0.01, gt=0, le=1, description="factor of the base rate at the first step")
     final: float = Field(0.01, ge=0, le=1, description="factor of the base rate at the end of the cosine")
     per_step: bool = Field(False, description="update the rate every step instead of every epoch")
+    milestones: tuple[float, ...] | None = Field(
+        None, description="epochs from which the rate is `decay` times lower; None: cosine"
+    )
+    decay: float = Field(0.1, gt=0, le=1, description="factor of the rate at each milestone")
 
 
 class OptimConfig(Config):
-    """AdamW settings of a stage."""
+    """Optimiser of a stage."""
 
+    algorithm: Literal["adamw", "adam"] = Field(
+        "adamw", description="adam: weight decay is part of the gradient (L2), as in torch.optim.Adam"
+    )
     lr: float = Field(2.5e-5, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
@@ -94,8 +107,10 @@ class StageContext:
         seed: The run's seed.
         iterate_training_set: Starts a pass over the training set: every training tracklet once, in a fixed
             order that is the same on every rank, with test sampling, not augmented, normalised, on the
-            stage's device. None where no training set is at hand. The hook itself chooses evaluation mode
-            and switches gradients off.
+            stage's device. With `share=` below 1, that share of the tracklets of each identity and modality
+            (at least one) and no other is read. None where no training set is at hand. The hook itself
+            chooses evaluation mode and switches gradients off.
+        label_ids: Person of each training label, for messages; empty where unknown.
         state: Tensors that a hook or a step wants to keep from one call to the next, for the length of the
             stage. They are saved with each checkpoint; what a stage changes while it trains must lie here or
             in the method's buffers, or a resumed run would not go on as the uninterrupted one.
@@ -105,7 +120,8 @@ class StageContext:
     """
 
     seed: int = 0
-    iterate_training_set: Callable[[], Iterator[Batch]] | None = None
+    iterate_training_set: Callable[..., Iterator[Batch]] | None = None
+    label_ids: Sequence[Id] = ()
     state: dict[str, Tensor] = field(default_factory=dict)
     resumed: bool = False
 
@@ -151,7 +167,12 @@ class Stage(ABC):
 
 
 class Method(nn.Module, ABC):
-    """A published method or a baseline: its network, its stages, and `encode`."""
+    """A published method or a baseline: its network, its stages, and `encode`.
+
+    Attributes:
+        camera_ids: The data set's camera behind each training camera index; 0, 1, ... until training or a
+            file says otherwise.
+    """
 
     name: ClassVar[str]
     config_type: ClassVar[type[MethodConfig]] = MethodConfig
@@ -163,6 +184,12 @@ class Method(nn.Module, ABC):
         self.config = config
         self.num_identities = num_identities
         self.num_cameras = num_cameras
+        self.camera_ids: tuple[Id, ...] = tuple(range(num_cameras))
+
+    @property
+    def reads_cameras(self) -> bool:
+        """Whether embeddings depend on the camera, so that training needs to know each tracklet's."""
+        return False
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -184,14 +211,14 @@ class Method(nn.Module, ABC):
         clips: Tensor,
         *,
         modality: Modality | Sequence[Modality] | None = None,
-        camera_ids: Sequence[Id] | None = None,
+        camera_ids: Sequence[Id | None] | None = None,
     ) -> Tensor:
         """Embeddings of clips: float32 `[B, D]`, L2-normalised; row i depends on clip i alone.
 
         Args:
             clips: `[B, T, 3, H, W]` float, normalised as `preprocessing` says.
             modality: One for all clips or one per clip; None where unknown.
-            camera_ids: Camera of each clip; None where unknown.
+            camera_ids: Camera of each clip as in the data set; None where unknown.
         """
 
 

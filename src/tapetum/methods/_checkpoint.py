@@ -71,7 +71,8 @@ def save_method(
         method: The method; its tensors may lie on any device.
         path: A `.safetensors` file in an existing folder.
         label_ids: Person of each training label, in label order.
-        camera_ids: Camera of each training camera index.
+        camera_ids: Camera of each training camera index; where none is given, those that a method which
+            reads cameras knows.
         extra: Anything JSON can hold, kept in the header.
 
     Raises:
@@ -97,6 +98,8 @@ def load_method(path: Path) -> StoredMethod:
     if kind not in (FORMAT, TRAINING_FORMAT):
         raise CheckpointError(f"{path}: not a method of this package (format {kind!r}, expected {FORMAT!r})")
     method = _build(header, path)
+    camera_ids = tuple(json.loads(header["camera_ids"]))
+    method.camera_ids = camera_ids or method.camera_ids
     if kind == TRAINING_FORMAT:
         assign_tensors(all_tensors(method), {**_under(MODEL, tensors), **_under(AVERAGED, tensors)}, path)
     else:
@@ -108,7 +111,7 @@ def load_method(path: Path) -> StoredMethod:
         method.eval(),
         found,
         label_ids=tuple(json.loads(header["label_ids"])),
-        camera_ids=tuple(json.loads(header["camera_ids"])),
+        camera_ids=camera_ids,
         extra=json.loads(header["extra"]),
     )
 
@@ -120,6 +123,8 @@ def describe_method(
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Header fields from which `load_method` rebuilds `method` without its tensors."""
+    if method.reads_cameras and not camera_ids:
+        camera_ids = method.camera_ids
     return {
         "method": method.name,
         "config": method.config.model_dump_json(),
@@ -135,11 +140,14 @@ def describe_method(
 def fingerprint(method: Method) -> str:
     """64 hexadecimal digits that name a method's weights, configuration and sizes.
 
-    Equal for a method and its saved and loaded twin. The path the first weights came from does not count.
+    Equal for a method and its saved and loaded twin. The path the first weights came from does not count;
+    where embeddings depend on cameras, which camera has which index does.
     """
     digest = hashlib.sha256()
     config = method.config.model_dump(mode="json", exclude={"weights"})
-    sizes = [method.name, config, method.num_identities, method.num_cameras]
+    sizes: list[Any] = [method.name, config, method.num_identities, method.num_cameras]
+    if method.reads_cameras:
+        sizes.append(list(method.camera_ids))
     digest.update(json.dumps(sizes, sort_keys=True).encode())
     for name, tensor in sorted(stored_tensors(method).items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

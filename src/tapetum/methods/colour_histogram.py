@@ -46,7 +46,7 @@ class ColourHistogram(Method):
         clips: Tensor,
         *,
         modality: Modality | Sequence[Modality] | None = None,
-        camera_ids: Sequence[Id] | None = None,
+        camera_ids: Sequence[Id | None] | None = None,
     ) -> Tensor:
         """Embeddings `[B, D]` of clips `[B, T, 3, H, W]`; modality and camera make no difference.
 

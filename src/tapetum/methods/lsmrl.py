@@ -87,7 +87,7 @@ class Lsmrl(Method):
         clips: Tensor,
         *,
         modality: Modality | Sequence[Modality] | None = None,
-        camera_ids: Sequence[Id] | None = None,
+        camera_ids: Sequence[Id | None] | None = None,
     ) -> Tensor:
         """Embeddings of clips: float32 `[B, D]`, L2-normalised; modality and camera make no difference.
 

@@ -42,7 +42,7 @@ class RawPixels(Method):
         clips: Tensor,
         *,
         modality: Modality | Sequence[Modality] | None = None,
-        camera_ids: Sequence[Id] | None = None,
+        camera_ids: Sequence[Id | None] | None = None,
     ) -> Tensor:
         """Embeddings `[B, D]` of clips `[B, T, 3, H, W]`; modality and camera make no difference."""
         pictures = F.adaptive_avg_pool2d(clips.float().mean(1), (self.config.rows, self.config.columns))

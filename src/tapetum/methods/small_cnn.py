@@ -98,7 +98,7 @@ class SmallCnn(Method):
         clips: Tensor,
         *,
         modality: Modality | Sequence[Modality] | None = None,
-        camera_ids: Sequence[Id] | None = None,
+        camera_ids: Sequence[Id | None] | None = None,
     ) -> Tensor:
         """Embeddings `[B, D]`: features behind the batch norms; modality and camera make no difference."""
         norms = [cast(BatchNormNeck, neck).norm for neck in self.necks]

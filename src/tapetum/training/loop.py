@@ -145,7 +145,11 @@ def train_method(
         resume: Go on with the run in `out`.
         progress: Who is told how far it is.
         fabric: The engine; None: made from `config`.
+
+    Raises:
+        ValueError: The method reads cameras, and has been built for another number of them.
     """
+    _adopt_cameras(method, source)
     folder = RunFolder(Path(out))
     settings = settings if settings is not None else describe_run(method, config)
     fabric = fabric or create_fabric(config)
@@ -161,6 +165,16 @@ def train_method(
     ):
         _run_stages(session, state)
         return _write_result(session)
+
+
+def _adopt_cameras(method: Method, source: TrainingSource) -> None:
+    """Tell the method which cameras its indices stand for."""
+    if method.reads_cameras and len(source.camera_ids) != method.num_cameras:
+        raise ValueError(
+            f"{method.name} was built for {method.num_cameras} cameras, but {source.title} was seen by "
+            f"{len(source.camera_ids)}: {', '.join(map(str, source.camera_ids))}"
+        )
+    method.camera_ids = tuple(source.camera_ids)
 
 
 def describe_run(method: Method, config: TrainingConfig) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Adam, AdamW, Optimizer
 
 from tapetum.methods._base import OptimConfig, ParameterGroup
 
@@ -55,8 +55,8 @@ def merge_groups(groups: Sequence[ParameterGroup], stage: str) -> list[MergedGro
     ]
 
 
-def create_optimizer(groups: Sequence[MergedGroup], config: OptimConfig, device: torch.device) -> AdamW:
-    """AdamW over `groups`, fused into one kernel per group where `device` has that."""
+def create_optimizer(groups: Sequence[MergedGroup], config: OptimConfig, device: torch.device) -> Optimizer:
+    """AdamW or Adam over `groups`, fused into one kernel per group where `device` has that."""
     settings = [
         {
             "params": list(g.parameters),
@@ -67,7 +67,8 @@ def create_optimizer(groups: Sequence[MergedGroup], config: OptimConfig, device:
         }
         for g in groups
     ]
-    return AdamW(settings, betas=config.betas, fused=device.type in _FUSED_DEVICES)
+    kind = {"adamw": AdamW, "adam": Adam}[config.algorithm]
+    return kind(settings, betas=config.betas, fused=device.type in _FUSED_DEVICES)
 
 
 def scale_rates(optimizer: Optimizer, factor: float) -> None:

@@ -17,7 +17,8 @@ def rate_factor(schedule: ScheduleConfig, step: int, total: int) -> float:
     """Factor of the base learning rate at `step` (from 0) of a stage of `total` steps.
 
     With p the position in epochs: `start + (1 - start) p / warmup` below the warm-up, then
-    `final + (1 - final) (1 + cos(pi p / epochs)) / 2`; the cosine counts the warm-up's epochs too. A stage
+    `final + (1 - final) (1 + cos(pi p / epochs)) / 2`; the cosine counts the warm-up's epochs too. With
+    milestones, the warm-up's factor (1 after it) times `decay` for each milestone that p has reached. A stage
     that was shortened passes through the whole schedule in the steps it has. Unless `per_step`, p is cut to
     whole epochs, so the factor changes once an epoch.
 
@@ -26,7 +27,12 @@ def rate_factor(schedule: ScheduleConfig, step: int, total: int) -> float:
     [0.01, 0.01, 0.34, 0.67, 0.962, 0.505, 0.014]
     """
     position = step * schedule.epochs / total if schedule.per_step else step * schedule.epochs // total
+    warmup = 1.0
     if position < schedule.warmup_epochs:
-        return schedule.warmup_start + (1 - schedule.warmup_start) * position / schedule.warmup_epochs
+        warmup = schedule.warmup_start + (1 - schedule.warmup_start) * position / schedule.warmup_epochs
+    if schedule.milestones is not None:
+        return warmup * schedule.decay ** sum(position >= epoch for epoch in schedule.milestones)
+    if position < schedule.warmup_epochs:
+        return warmup
     cosine = (1 + math.cos(math.pi * position / schedule.epochs)) / 2
     return schedule.final + (1 - schedule.final) * cosine

@@ -65,6 +65,7 @@ class StageRun:
         self._context = StageContext(
             seed=session.config.seed,
             iterate_training_set=partial(session.source.iterate, session.fabric.device),
+            label_ids=session.source.label_ids,
         )
 
     def begin(self, stages: Sequence[Stage]) -> Learner:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tapetum.data import (
     Augmentation,
@@ -26,6 +27,7 @@ from tapetum.data import (
     clip_batches,
     open_frames,
 )
+from tapetum.errors import DataError
 from tapetum.methods._base import AugmentConfig, Method, Stage
 from tapetum.training.config import TrainingConfig
 from tapetum.training.source import ValidationScores
@@ -81,7 +83,8 @@ class TrainingSet:
             pin: Put batches into page-locked memory, for an accelerator.
 
         Raises:
-            DataError: A frame to be cached cannot be read.
+            DataError: A frame to be cached cannot be read, or `method` reads cameras and a tracklet's is
+                not known.
         """
         learnt = division.learnt
         self.title = learnt.title
@@ -90,6 +93,8 @@ class TrainingSet:
         self.fingerprint = division.fingerprint
         self._held_out = division.held_out
         self._rows = TrainingRows.of(learnt)
+        if method.reads_cameras:
+            _refuse_unknown_cameras(self._rows)
         self._config = config
         self._preprocessing = method.preprocessing
         self._sampling = method.config.test_sampling
@@ -143,14 +148,20 @@ class TrainingSet:
         finally:
             loader.close()
 
-    def iterate(self, device: torch.device) -> Iterator[Batch]:
-        """Every training tracklet once in file order: test frames, not augmented, normalised, on `device`."""
+    def iterate(self, device: torch.device, share: float = 1.0) -> Iterator[Batch]:
+        """Every training tracklet once in file order: test frames, not augmented, normalised, on `device`.
+
+        Args:
+            device: Where the batches go.
+            share: Of the tracklets of each identity and modality, at least one; the others are not read.
+        """
         passing = clip_batches(
             self._rows.tracklets,
             self._preprocessing,
             sampling="chunk-first" if self._sampling == "dense" else self._sampling,
             batch_size=_PASS_BATCH,
             source=self._frames,
+            rows=thin_out(self._rows, share) if share < 1 else None,
             pin=self._pin,
         )
         for clips in passing:
@@ -166,6 +177,21 @@ class TrainingSet:
     def validate(self, method: Method) -> ValidationScores:
         """Scores of both directions between the held-out identities' tracklets."""
         return score_both_directions(method, self._held_out)
+
+
+def thin_out(rows: TrainingRows, share: float) -> NDArray[np.int64]:
+    """Rows in order, evenly spread over the tracklets of each identity and modality, at least one of each.
+
+    Of n tracklets `ceil(share * n)` are left.
+    """
+    places: dict[tuple[int, Modality], list[int]] = {}
+    for row, key in enumerate(zip(rows.labels.tolist(), rows.modalities, strict=True)):
+        places.setdefault(key, []).append(row)
+    kept = []
+    for some in places.values():
+        count = max(1, math.ceil(share * len(some)))
+        kept += [some[i * len(some) // count] for i in range(count)]
+    return np.array(sorted(kept), dtype=np.int64)
 
 
 def stage_seed(seed: int, stage: int) -> int:
@@ -226,11 +252,23 @@ def create_augmentation(config: AugmentConfig, preprocessing: Preprocessing) -> 
         pad=config.pad,
         flip=config.flip,
         erase=config.erase,
+        erase_area=config.erase_area,
+        erase_random=config.erase_colour == "random",
         channels=config.channels,
         sync=config.sync,
         mean=preprocessing.mean,
         std=preprocessing.std,
     )
+
+
+def _refuse_unknown_cameras(rows: TrainingRows) -> None:
+    unknown = np.flatnonzero(rows.cameras < 0)
+    if len(unknown):
+        raise DataError(
+            f"the method learns an embedding per camera, but the camera of {len(unknown)} of "
+            f"{len(rows.cameras)} training tracklets is not known, such as "
+            f"{rows.tracklets[int(unknown[0])].tracklet_id}; name them, or set camera_embedding=false"
+        )
 
 
 def _open(tracklets: TrackletSet, preprocessing: Preprocessing, config: TrainingConfig) -> FrameSource:

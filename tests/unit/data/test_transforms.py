@@ -229,6 +229,7 @@ def test_other_means_and_deviations_are_followed():
     [
         ({"flip": 1.5}, "flip must be a probability in 0..1, found 1.5"),
         ({"erase": -0.1}, "erase must be a probability"),
+        ({"erase_area": (0.4, 0.2)}, "erase_area must be two ascending shares"),
         ({"pad": -1}, "pad must be 0 or more pixels, found -1"),
         ({"std": (0.0, 1.0, 1.0)}, "std must be positive"),
     ],
@@ -236,3 +237,18 @@ def test_other_means_and_deviations_are_followed():
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         Augmentation(**options)
+
+
+def test_boxes_are_as_large_as_asked_and_their_colours_drawn():
+    clip = np.zeros((400, 3, 64, 32), dtype=np.uint8)
+    options = Augmentation(pad=0, flip=0, erase=1, channels=False, erase_area=(0.02, 0.2), erase_random=True)
+    erased = augment(clip, Modality.VISIBLE, np.random.default_rng(0), options)
+    painted = erased.any(axis=1)
+    shares = painted.mean(axis=(1, 2))
+    assert 0.015 < shares.min() < 0.04
+    assert 0.16 < shares.max() < 0.21
+    colours = erased.reshape(400, 3, -1).max(axis=2)
+    assert len(np.unique(colours, axis=0)) > 390
+    assert 118 < colours.mean() < 138
+    for frame, box, colour in zip(erased, painted, colours, strict=True):
+        assert (frame[:, box] == colour[:, None]).all()

@@ -148,3 +148,24 @@ def test_reading_gives_tensors_and_header(stored, method):
     tensors, header = read_tensors(stored)
     assert tensors.keys() == stored_tensors(method).keys()
     assert header == read_header(stored)
+
+
+def test_a_method_knows_the_cameras_of_its_file(method, tmp_path):
+    assert method.camera_ids == tuple(range(method.num_cameras))
+    names = [f"D{i}" for i in range(method.num_cameras)]
+    save_method(method, tmp_path / "m.safetensors", camera_ids=names)
+    loaded = load_method(tmp_path / "m.safetensors")
+    assert loaded.camera_ids == loaded.method.camera_ids == tuple(names)
+
+
+def test_cameras_count_for_methods_that_read_them(method, tmp_path, monkeypatch):
+    def name_after(camera_ids):
+        method.camera_ids = camera_ids
+        return fingerprint(method)
+
+    one, other = tuple(range(method.num_cameras)), tuple(f"D{i}" for i in range(method.num_cameras))
+    assert name_after(one) == name_after(other)
+    monkeypatch.setattr(type(method), "reads_cameras", True)
+    assert name_after(one) != name_after(other)
+    save_method(method, tmp_path / "m.safetensors")
+    assert load_method(tmp_path / "m.safetensors").method.camera_ids == other

@@ -370,3 +370,15 @@ def test_a_training_checkpoint_tells_its_method(toy, tmp_path):
     path = max((tmp_path / "checkpoints").iterdir())
     header = read_header(path)
     assert (header["method"], header["num_identities"]) == ("toy", "3")
+
+
+def test_the_method_learns_which_cameras_its_indices_stand_for(toy, tmp_path, monkeypatch):
+    method, _, _ = toy.train_toy(tmp_path / "run")
+    assert method.camera_ids == (1, 2)
+    assert method.num_cameras == 2
+    monkeypatch.setattr(toy.ToySource, "camera_ids", (1, 2, 5))
+    toy.train_toy(tmp_path / "other")
+    monkeypatch.setattr(toy.Toy, "reads_cameras", True)
+    with pytest.raises(ValueError, match=r"built for 2 cameras, but .* seen by 3: 1, 2, 5"):
+        toy.train_toy(tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()

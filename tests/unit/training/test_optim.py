@@ -61,6 +61,16 @@ def test_first_adamw_step_by_hand():
     torch.testing.assert_close(weight.detach(), decayed - 0.05 * torch.tensor([1.0, -1.0]))
 
 
+def test_first_adam_step_takes_weight_decay_into_the_gradient():
+    """lr * sign(gradient + weight decay * weight): here the decay turns the second sign round."""
+    weight = nn.Parameter(torch.tensor([2.0, -3.0]))
+    groups = merge_groups([ParameterGroup("x", [weight], 0.1, 0.5)], "stage")
+    optimizer = create_optimizer(groups, OptimConfig(algorithm="adam"), CPU)
+    weight.grad = torch.tensor([4.0, 1.0])
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([1.9, -2.9]))
+
+
 def test_merging_changes_no_update():
     def train(merge: bool) -> list[torch.Tensor]:
         torch.manual_seed(0)

@@ -51,3 +51,17 @@ def test_steps_of_a_stage():
     assert stage_steps(schedule) == 15
     assert stage_steps(schedule, 4) == 4
     assert stage_steps(schedule, 400) == 15
+
+
+def test_steps_after_a_warm_up_are_those_of_x_reid():
+    """base * w(e) * 0.1 ** (milestones reached), w from 0.1 to 1 in ten epochs; once an epoch."""
+    schedule = ScheduleConfig(
+        epochs=60, steps_per_epoch=3, warmup_epochs=10, warmup_start=0.1, milestones=(30, 50)
+    )
+    factors = [rate_factor(schedule, step, 180) for step in range(180)]
+    for step, factor in enumerate(factors):
+        epoch = step // 3
+        warmup = 0.1 * (1 - epoch / 10) + epoch / 10 if epoch < 10 else 1
+        assert factor == pytest.approx(warmup * 0.1 ** ((epoch >= 30) + (epoch >= 50)))
+    halved = schedule.model_copy(update={"milestones": (5,), "decay": 0.5})
+    assert rate_factor(halved, 15, 180) == pytest.approx(0.5 * 0.55)

@@ -6,10 +6,18 @@ import pytest
 import torch
 from PIL import Image
 
-from tapetum.data import DataSet
-from tapetum.methods._base import create_method
+from tapetum.data import DataSet, TrainingRows
+from tapetum.errors import DataError
+from tapetum.methods._base import AugmentConfig, create_method
 from tapetum.training.config import TrainingConfig
-from tapetum.training.training_set import TrainingSet, divide, fingerprint_tracklets, stage_seed
+from tapetum.training.training_set import (
+    TrainingSet,
+    create_augmentation,
+    divide,
+    fingerprint_tracklets,
+    stage_seed,
+    thin_out,
+)
 from tapetum.types import Modality, Tracklet, TrackletSet
 
 SMALL = {"height": 32, "width": 16, "frames": 2, "batches": {"identities": 2, "tracklets": 2}}
@@ -142,3 +150,36 @@ def test_batches_of_more_people_than_there_are_hold_all_of_them_and_say_so(datas
         labels = next(batches.batches(0)).labels
     assert sorted(set(labels.tolist())) == list(range(1, 7))
     assert "batches.identities = 16, but only 6" in caplog.text
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.5, 13), (0.01, 13), (0.51, 25), (1.0, 25)])
+def test_a_thinned_pass_shows_some_of_each_person_and_modality(dataset, method, share, left):
+    source = TrainingSet(divide(dataset, 0, 1), TrainingConfig(), method)
+    batches = list(source.iterate(torch.device("cpu"), share=share))
+    shown = [(int(y), bool(m)) for b in batches for y, m in zip(b.labels, b.infrared, strict=True)]
+    assert len(shown) == left
+    assert set(shown) == {(int(t.person_id), t.modality is Modality.INFRARED) for t in dataset.train}
+
+
+def test_thinned_rows_are_spread_evenly():
+    frames = [Tracklet(str(i), ("x",), Modality.VISIBLE, 7, i) for i in range(10)]
+    rows = TrainingRows(TrackletSet("x", tuple(frames)), np.zeros(10, np.int64), np.zeros(10, np.int64))
+    assert thin_out(rows, 0.4).tolist() == [0, 2, 5, 7]
+
+
+def test_a_method_that_reads_cameras_needs_them_all(dataset, method, monkeypatch):
+    unknown = replace(dataset.train[3], camera_id=None)
+    train = TrackletSet("x", (*dataset.train[:3], unknown, *dataset.train[4:]))
+    division = divide(replace(dataset, train=train), 0, 1)
+    TrainingSet(division, TrainingConfig(cache="never"), method)
+    monkeypatch.setattr(type(method), "reads_cameras", True)
+    with pytest.raises(DataError, match=f"1 of 25 training tracklets .* such as {unknown.tracklet_id}"):
+        TrainingSet(division, TrainingConfig(cache="never"), method)
+
+
+def test_a_stage_s_augmentation_reaches_the_data(method):
+    config = AugmentConfig(pad=3, flip=0.1, erase=0.2, erase_area=(0.1, 0.3), erase_colour="random")
+    made = create_augmentation(config, method.preprocessing)
+    assert (made.pad, made.flip, made.erase) == (3, 0.1, 0.2)
+    assert (made.erase_area, made.erase_random) == ((0.1, 0.3), True)
+    assert not create_augmentation(AugmentConfig(), method.preprocessing).erase_random
