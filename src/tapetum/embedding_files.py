@@ -26,12 +26,12 @@ from safetensors.numpy import save_file
 
 from tapetum.errors import DataError
 from tapetum.files import as_os_error, replace_folder
-from tapetum.types import Embeddings, Id, Modality, Tracklet, TrackletSet
+from tapetum.id_columns import column_values, id_column
+from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 FORMAT = "tapetum-embeddings"
 FORMAT_VERSION = 1
 VECTORS, TRACKLETS, SUMMARY = "embeddings.safetensors", "tracklets.parquet", "embeddings.json"
-_AS_JSON = {b"identifiers": b"json"}
 
 
 def save_embeddings(
@@ -164,8 +164,8 @@ def _read_vectors(path: Path) -> NDArray[np.float32]:
 
 def _to_table(tracklets: Sequence[Tracklet]) -> pa.Table:
     frames = [[str(frame) for frame in t.frames] for t in tracklets]
-    people, people_field = _to_column("person_id", [t.person_id for t in tracklets])
-    cameras, cameras_field = _to_column("camera_id", [t.camera_id for t in tracklets])
+    people, people_field = id_column("person_id", [t.person_id for t in tracklets])
+    cameras, cameras_field = id_column("camera_id", [t.camera_id for t in tracklets])
     columns = [
         (pa.field("tracklet_id", pa.string()), [t.tracklet_id for t in tracklets]),
         (people_field, people),
@@ -180,23 +180,11 @@ def _to_table(tracklets: Sequence[Tracklet]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(values, field.type) for field, values in columns], schema=schema)
 
 
-def _to_column(name: str, ids: Sequence[Id | None]) -> tuple[list[Id | None], pa.Field]:
-    """Identifiers as they go into a column, and the column's type."""
-    ids = [i.item() if isinstance(i, np.generic) else i for i in ids]
-    known = [i for i in ids if i is not None]
-    if known and all(isinstance(i, int) and -(2**63) <= i < 2**63 for i in known):
-        return ids, pa.field(name, pa.int64())
-    if all(isinstance(i, str) for i in known):
-        return ids, pa.field(name, pa.string())
-    texts: list[Id | None] = [None if i is None else json.dumps(i) for i in ids]
-    return texts, pa.field(name, pa.string(), metadata=_AS_JSON)
-
-
 def _read_tracklets(path: Path) -> tuple[Tracklet, ...]:
     try:
         table = pq.read_table(path)
         rows = {
-            name: _from_column(table, name)
+            name: column_values(table, name)
             for name in ("tracklet_id", "frames", "modality", "person_id", "camera_id", "time", "part")
         }
         modalities = [Modality(value) for value in rows.pop("modality")]
@@ -213,10 +201,3 @@ def _read_tracklets(path: Path) -> tuple[Tracklet, ...]:
         rows["part"],
     )
     return tuple(Tracklet(*row) for row in zip(*order, strict=True))
-
-
-def _from_column(table: pa.Table, name: str) -> list[Any]:
-    values: list[Any] = table.column(name).to_pylist()
-    if (table.schema.field(name).metadata or {}).get(b"identifiers") == b"json":
-        return [None if value is None else json.loads(value) for value in values]
-    return values
