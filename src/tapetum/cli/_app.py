@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tapetum.cli import _console, inspection, listing, scoring, searching, synthesis, training
+from tapetum.cli import _console, inspection, listing, manifests, scoring, searching, synthesis, training
 from tapetum.cli import demonstration as demonstration_commands
 
 app = typer.Typer(
@@ -25,7 +25,16 @@ def _options(
     _console.start_logging(verbose)
 
 
-for _commands in (listing, synthesis, inspection, training, scoring, searching, demonstration_commands):
+for _commands in (
+    listing,
+    synthesis,
+    inspection,
+    manifests,
+    training,
+    scoring,
+    searching,
+    demonstration_commands,
+):
     _commands.register(app)
 
 

@@ -74,3 +74,31 @@ def natural_key(text: str) -> tuple[list[tuple[int, str]], str]:
     """
     parts = re.split(r"(\d+)", text)
     return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)], text
+
+
+def files_below(folder: Path) -> list[str]:
+    """Paths of all files in a folder and its folders, relative to it with forward slashes, in natural order.
+
+    Links to folders are followed, each folder once. Hidden files and folders are files like others.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+
+    def walk(place: Path, prefix: str) -> None:
+        status = place.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(place) as entries:
+            listed = sorted(entries, key=lambda entry: natural_key(entry.name))
+        for entry in listed:
+            if entry.is_dir():
+                walk(place / entry.name, f"{prefix}{entry.name}/")
+            else:
+                found.append(prefix + entry.name)
+
+    walk(folder, "")
+    return found

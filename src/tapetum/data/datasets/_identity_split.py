@@ -12,6 +12,27 @@ _DRAWS = 29
 """Keeps these draws apart from others of the same seed."""
 
 
+TEST_SHARE = 0.5
+"""Share of the people to test on where nobody says otherwise."""
+
+
+def check_split(test_share: float | None, seed: int | None) -> tuple[float, int]:
+    """Share and seed of a division, or what they are where nobody says.
+
+    >>> check_split(None, None), check_split(1, 7)
+    ((0.5, 0), (1.0, 7))
+
+    Raises:
+        ValueError: A share outside 0..1, or a negative seed.
+    """
+    share, start = TEST_SHARE if test_share is None else test_share, 0 if seed is None else seed
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"test_share is {test_share}; expected 0 to 1")
+    if start < 0:
+        raise ValueError(f"seed is {seed}; expected at least 0")
+    return float(share), start
+
+
 def draw_test_people(
     people: Sequence[Id], paired: Collection[Id], test_share: float, seed: int
 ) -> frozenset[Id]:

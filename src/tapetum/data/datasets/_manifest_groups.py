@@ -184,12 +184,12 @@ def _folder_frames(groups: Groups, paths: Sequence[str], problems: Problems) -> 
     found: list[tuple[str, ...]] = []
     for row in groups.first.tolist():
         path = paths[int(place.codes[row])]
+        frames: tuple[str, ...] = ()
         try:
-            found.append(images_in(Path(path)))
+            frames = images_in(Path(path)) if place.text(row) else ()
         except DataError as error:
             problems.add(row, str(error))
-            found.append(())
         except OSError as error:
             problems.add(row, f"{path}: {error.strerror}")
-            found.append(())
+        found.append(frames)
     return found

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data.datasets._base import DataSet
-from tapetum.data.datasets._identity_split import draw_test_people
+from tapetum.data.datasets._identity_split import check_split, draw_test_people
 from tapetum.data.datasets._manifest_groups import Field, Groups, frames_of, group_rows, refuse_mixtures
 from tapetum.data.datasets._manifest_table import (
     COLUMNS,
@@ -41,7 +41,6 @@ from tapetum.errors import DataError
 from tapetum.types import Id, Modality, Tracklet, TrackletSet
 
 NAME = "manifest"
-TEST_SHARE = 0.5
 SURE = 0.9
 """Certainty of a modality below which it is noted."""
 
@@ -95,7 +94,7 @@ def read(
         DataError: The file or rows of it are not as they should be; each is named by line or row.
         ValueError: `test_share` outside 0..1, a negative seed, or either of them where the file has a split.
     """
-    share, start = _random_split(test_share, seed)
+    share, start = check_split(test_share, seed)
     table = read_table(find_manifest(Path(root)))
     problems = Problems(table)
     groups = group_rows(table, problems)
@@ -129,20 +128,6 @@ def find_manifest(root: Path) -> Path:
         what = f"holds both {' and '.join(names)}" if found else f"holds no {' or '.join(names)}"
         raise DataError(f"{root}: {what}; expected a file to read, such as `tapetum manifest` writes")
     return found[0]
-
-
-def _random_split(test_share: float | None, seed: int | None) -> tuple[float, int]:
-    """Share and seed of a random split, checked.
-
-    Raises:
-        ValueError: Out of range.
-    """
-    share, start = TEST_SHARE if test_share is None else test_share, 0 if seed is None else seed
-    if not 0.0 <= share <= 1.0:
-        raise ValueError(f"test_share is {test_share}; expected 0 to 1")
-    if start < 0:
-        raise ValueError(f"seed is {seed}; expected at least 0")
-    return float(share), start
 
 
 def _read_fields(table: ManifestTable, problems: Problems) -> _Fields:
