@@ -27,7 +27,7 @@ MOST_OPEN = 8
 
 
 class Container(Protocol):
-    """An open file that holds frames; any thread may ask it, none may use it in a forked process."""
+    """An open file that holds frames; threads and forked processes may share it."""
 
     def picture(self, entry: str) -> Image.Image:
         """The picture of an entry, ready to be loaded.
@@ -154,7 +154,7 @@ class _OpenContainers:
     """The containers open in this process, by their file and its version."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew_lock()
         self._last_used: OrderedDict[_Version, Container] = OrderedDict()
         self._all: WeakValueDictionary[_Version, Container] = WeakValueDictionary()
 
@@ -171,6 +171,10 @@ class _OpenContainers:
             while len(self._last_used) > MOST_OPEN:
                 self._last_used.popitem(last=False)
         return found
+
+    def renew_lock(self) -> None:
+        """Begin with an open lock: in a forked process nobody is left to open one that was closed."""
+        self._lock = threading.Lock()
 
     def _close_former(self, version: _Version) -> None:
         """Let go of the same file as it was before it was written again in place."""
@@ -197,13 +201,5 @@ def _kind_of(path: str) -> Callable[[Path], Container]:
 
 
 _open = _OpenContainers()
-
-
-def _forget() -> None:
-    """In a forked process: open anew what the parent has open, as handles do not survive a fork."""
-    global _open
-    _open = _OpenContainers()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_open.renew_lock)

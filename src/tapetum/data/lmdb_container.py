@@ -8,11 +8,10 @@ finds there: use databases of a source that you trust.
 from __future__ import annotations
 
 import io
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -56,7 +55,8 @@ class _Value:
 class LmdbContainer:
     """A database of tracklets, open for reading; the entry `17/3` is frame 3 of the tracklet with key 17.
 
-    What is no letter, digit or one of `_.-~` in a key is written as in web addresses, a slash as %2F.
+    What is no letter, digit or one of `_.-~` in a key is written as in web addresses, a slash as %2F. Threads
+    may share it, and so may a forked process: open for reading and without a lock it is a mapped file alone.
     """
 
     MAIN_FILE: ClassVar[str] = "data.mdb"
@@ -72,8 +72,7 @@ class LmdbContainer:
         """
         self.path = path
         self._environment = _open_environment(path)
-        self._lock = threading.Lock()
-        self._values: OrderedDict[bytes, _Value] = OrderedDict()
+        self._value = lru_cache(_REMEMBERED)(partial(_look_at, self._environment))
 
     def tracklets(self) -> Iterator[PackedTracklet]:
         """All tracklets, in the order of the database's list of keys; looks at all its values.
@@ -84,7 +83,7 @@ class LmdbContainer:
         for key in self._keys():
             name = quote_from_bytes(key, safe="")
             try:
-                value = self._look_at(key)
+                value = _look_at(self._environment, key)
             except DataError as error:
                 raise DataError(f"{self.path}: tracklet {name}: {error}") from None
             yield PackedTracklet(name, len(value.pictures), value.person, value.camera)
@@ -102,7 +101,7 @@ class LmdbContainer:
             raise DataError(f"no such frame: the tracklet has {len(pictures)}")
         picture = pictures[number]
         if isinstance(picture, slice):
-            with self._read(key) as data:
+            with _read(self._environment, key) as data:
                 picture = bytes(data[picture])
         return Image.open(io.BytesIO(picture))
 
@@ -114,43 +113,12 @@ class LmdbContainer:
         except DataError:
             return False
 
-    def _value(self, key: bytes) -> _Value:
-        """The value of a tracklet, remembered for the next of its frames."""
-        with self._lock:
-            value = self._values.get(key)
-        if value is None:
-            value = self._look_at(key)
-        with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > _REMEMBERED:
-                self._values.popitem(last=False)
-        return value
-
-    def _look_at(self, key: bytes) -> _Value:
-        with self._read(key) as data:
-            return _parse_value(data)
-
-    @contextmanager
-    def _read(self, key: bytes) -> Iterator[memoryview]:
-        """The bytes of a value, not copied and only there inside the block."""
-        import lmdb
-
-        try:
-            with self._environment.begin(buffers=True) as transaction:
-                data = transaction.get(key)
-                if data is None:
-                    raise DataError(f"no key {key[:80]!r} in the database")
-                yield data
-        except lmdb.Error as error:
-            raise DataError(f"the database is damaged: {error}") from error
-
     def _keys(self) -> list[bytes]:
         """The keys of all tracklets, checked against the number of them that is stored beside."""
         try:
-            with self._read(_LENGTH) as data:
+            with _read(self._environment, _LENGTH) as data:
                 length = read_plain_pickle(data)
-            with self._read(_KEYS) as data:
+            with _read(self._environment, _KEYS) as data:
                 listed = read_plain_pickle(data)
                 keys = [bytes(data[k]) if isinstance(k, slice) else k for k in _sequence("keys", listed)]
         except DataError as error:
@@ -162,6 +130,26 @@ class LmdbContainer:
                 f"{self.path}: {len(keys)} keys, but the number of them is stored as {_kind(length)}"
             )
         return keys
+
+
+@contextmanager
+def _read(environment: Any, key: bytes) -> Iterator[memoryview]:
+    """The bytes of a value, not copied and only there inside the block."""
+    import lmdb
+
+    try:
+        with environment.begin(buffers=True) as transaction:
+            data = transaction.get(key)
+            if data is None:
+                raise DataError(f"no key {key[:80]!r} in the database")
+            yield data
+    except lmdb.Error as error:
+        raise DataError(f"the database is damaged: {error}") from error
+
+
+def _look_at(environment: Any, key: bytes) -> _Value:
+    with _read(environment, key) as data:
+        return _parse_value(data)
 
 
 def _open_environment(path: Path) -> Any:
