@@ -232,7 +232,7 @@ def _read_words(rows: Sequence[Row], visible: Iterable[str], infrared: Iterable[
     def modality(text: str) -> str:
         if text.lower() not in known:
             raise ValueError(
-                f"unknown modality {text!r}; expected one of {', '.join(known)}, or a word that you give a meaning"
+                f"unknown modality {text!r}; expected one of {', '.join(known)}, or a word given a meaning"
             )
         return known[text.lower()]
 
