@@ -8,7 +8,7 @@ the visible test tracklets that the authors' sampler drops stay (a variant of th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -309,25 +309,29 @@ def _strange_people(lists: _Lists) -> Iterator[str]:
 
 def _read_databases(root: Path) -> _Content:
     found = {place: read_database(root, *place) for place in DATABASES}
-    lists: dict[str, Sequence[_Item]] = {}
-    for part in ("train", "query", "gallery"):
-        visible, infrared = (found[part, modality] for modality in Modality)
-        lists[part] = [(t,) for t in visible + infrared]
     visible, infrared = (found["train", modality] for modality in Modality)
-    errors = []
-    if [_seen(t) for t in visible] == [_seen(t) for t in infrared]:
-        lists["train"] = list(zip(visible, infrared, strict=True))
-    else:
-        errors.append("the two training databases do not hold pairs in the same order")
+    paired = [_seen(t) for t in visible] == [_seen(t) for t in infrared]
+    test = {part: _alone(found[part, modality] for modality in Modality) for part in ("query", "gallery")}
+    lists = {
+        "train": list(zip(visible, infrared, strict=True)) if paired else _alone((visible, infrared)),
+        **test,
+    }
+    errors = (
+        list(_unaligned(lists)) if paired else ["the two training databases do not hold pairs, in one order"]
+    )
     labels = _people(lists["train"])
     if labels != set(range(len(labels))):
         errors.append(f"training identities are not the labels 0 to {len(labels) - 1} without gaps")
     note = "training identities are the labels that the databases hold, not those of the data set"
-    return _Content(lists, counts=(), errors=tuple(errors), notes=(note,))
+    return _Content(lists, counts=(), errors=(*errors, *_strange_people(test)), notes=(note,))
 
 
-def _seen(tracklet: Tracklet) -> tuple[object, ...]:
-    return tracklet.person_id, tracklet.camera_id, len(tracklet.frames)
+def _seen(tracklet: Tracklet) -> tuple[object, object]:
+    return tracklet.person_id, tracklet.camera_id
+
+
+def _alone(tracklets: Iterable[Sequence[Tracklet]]) -> list[_Item]:
+    return [(tracklet,) for tracklet in chain.from_iterable(tracklets)]
 
 
 # Both
