@@ -87,6 +87,32 @@ def test_dense_clips_are_averaged_then_normalised(tracklets):
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-6)
 
 
+class Side(Colours):
+    """The same over the left half of the frames alone."""
+
+    def encode(self, clips, *, modality=None, camera_ids=None):
+        return super().encode(clips[..., : WIDTH // 2], modality=modality, camera_ids=camera_ids)
+
+
+def test_mirror_images_are_added_then_normalised(tracklets):
+    method = Side("dense")
+    found = embed(method, tracklets, batch_size=3, flip=True).vectors
+    for row, clips in ((0, [(0, 1)]), (1, [(0, 1), (2, 3), (4, 4)])):
+        sums = []
+        for positions in clips:
+            frames = [np.asarray(Image.open(tracklets[row].frames[p])) for p in positions]
+            both = np.stack([frames, [f[:, ::-1] for f in frames]])
+            pixels = torch.from_numpy(both.copy()).permute(0, 1, 4, 2, 3)
+            with torch.no_grad():
+                one, mirrored = method.eval().encode(
+                    method.preprocessing.normalise(pixels), modality=[None] * 2
+                )
+            sums.append(F.normalize(one + mirrored, dim=0))
+        expected = F.normalize(sum(sums), dim=0).numpy()
+        np.testing.assert_allclose(found[row], expected, atol=1e-6)
+        assert not np.allclose(found[row], embed(method, tracklets).vectors[row], atol=1e-3)
+
+
 @pytest.mark.parametrize("sampling", ["chunk-first", "uniform", "dense"])
 def test_order_and_batch_size_change_nothing(tracklets, sampling):
     method = Colours()

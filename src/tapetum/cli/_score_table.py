@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
 
 RANKS = (1, 5, 10, 20)
+_MEASURES = (*(f"rank_{rank}" for rank in RANKS), "mean_ap", "mean_inp")
+"""The same figures, as intervals name them."""
 
 
 def score_table(found: Mapping[str, Any]) -> Table:
     """Rank-1/5/10/20, mAP and mINP of each direction in per cent, with the level of chance.
 
-    Several trials are averaged; behind ± stands the standard deviation between them.
+    Several trials are averaged, with the standard deviation between them below.
 
     Args:
-        found: What `Evaluation.to_json` gives.
+        found: What `Evaluation.to_json` gives; a direction may have `intervals` beside its scores.
     """
     title = f"{found['protocol']}, {found['data']}"
     table = Table("", "R1", "R5", "R10", "R20", "mAP", "mINP", "queries", "skipped", box=None, title=title)
     for name, scores in found["directions"].items():
-        trials = f" ({scores['trials']} trials)" if scores["trials"] > 1 else ""
-        counts = (_mean(scores, "queries"), _mean(scores, "skipped"))
-        table.add_row(f"[bold]{name}[/]{trials}", *_shares(scores), *counts)
-        if "intervals" in scores:
-            table.add_row(*_interval_row(scores["intervals"]))
+        counts = (_count(scores["queries"]), _count(scores["skipped"]))
+        table.add_row(f"[bold]{name}[/]", *_per_cents(_figures(scores)), *counts)
+        if scores["deviations"] is not None:
+            label = f"[dim]± {scores['trials']} trials[/]"
+            table.add_row(label, *_per_cents(_figures(scores["deviations"])), "", "")
+        for row in _interval_rows(scores.get("intervals")):
+            table.add_row(*row, "", "")
         if scores["chance"] is not None:
-            table.add_row("[dim]chance[/]", *_shares({**scores["chance"], "deviations": None}), "", "")
+            table.add_row("[dim]chance[/]", *_per_cents(_figures(scores["chance"])), "", "")
     return table
-
-
-def _shares(scores: Mapping[str, Any]) -> list[str]:
-    means, spread = _figures(scores), scores["deviations"]
-    if spread is None:
-        return [_per_cent(value) for value in means]
-    pairs = zip(means, _figures(spread), strict=True)
-    return [f"{_per_cent(value)} ± {_per_cent(deviation)}" for value, deviation in pairs]
 
 
 def _figures(scores: Mapping[str, Any]) -> list[float]:
@@ -44,17 +40,19 @@ def _figures(scores: Mapping[str, Any]) -> list[float]:
     return [*(cmc[min(rank, len(cmc)) - 1] for rank in RANKS), scores["mean_ap"], scores["mean_inp"]]
 
 
-def _interval_row(intervals: Mapping[str, Any]) -> list[str]:
-    """An interval below each figure."""
-    names = (*(f"rank_{rank}" for rank in RANKS), "mean_ap", "mean_inp")
-    pairs = (intervals[name] for name in names)
-    shown = [f"{_per_cent(low)}-{_per_cent(high)}" for low, high in pairs]
-    return [f"[dim]{100 * intervals['level']:g} % interval[/]", *shown, "", ""]
+def _interval_rows(intervals: Mapping[str, Any] | None) -> list[list[str]]:
+    """The lower, then the upper end of each figure's interval; nothing without intervals."""
+    if intervals is None:
+        return []
+    ends = zip(*(intervals[name] for name in _MEASURES), strict=True)
+    level = f"{100 * intervals['level']:g} %"
+    labels = (f"[dim]{level} from[/]", f"[dim]{level} to[/]")
+    return [[label, *_per_cents(values)] for label, values in zip(labels, ends, strict=True)]
 
 
-def _mean(scores: Mapping[str, Any], name: str) -> str:
-    return f"{scores[name]:.1f}".removesuffix(".0")
+def _count(mean: float) -> str:
+    return f"{mean:.1f}".removesuffix(".0")
 
 
-def _per_cent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _per_cents(shares: Iterable[float]) -> list[str]:
+    return [f"{100 * share:.1f}" for share in shares]

@@ -15,6 +15,7 @@ from tapetum.evaluation.averages import DirectionScores, average
 from tapetum.evaluation.chance import chance_scores
 from tapetum.evaluation.metrics import Scores, score_distances, score_embeddings
 from tapetum.evaluation.protocols._base import Protocol, Trial, create_protocol
+from tapetum.evaluation.reranking import Distance, rerank
 from tapetum.types import Embeddings
 
 FORMAT_VERSION = 1
@@ -30,6 +31,7 @@ class Reranking:
     k1: int = 20
     k2: int = 6
     lambda_value: float = 0.3
+    distance: Distance = "squared"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,7 +263,7 @@ def _run(
     query, gallery = sides.query(trial), sides.gallery(trial)
     try:
         if reranking is not None:
-            scores = _score_reranked(sides, trial, max_rank, reranking)
+            scores = _score_reranked(sides, trial, max_rank, reranking, device)
         else:
             scores = score_embeddings(
                 query,
@@ -286,13 +288,17 @@ def _run(
     return TrialResult(trial, scores, chance, query.tracklets.name, query.model)
 
 
-def _score_reranked(sides: _Sides, trial: Trial, max_rank: int, reranking: Reranking) -> Scores:
+def _score_reranked(
+    sides: _Sides,
+    trial: Trial,
+    max_rank: int,
+    reranking: Reranking,
+    device: torch.device | str | None,
+) -> Scores:
     """Scores of a trial's re-ranked distances, whose whole matrix is held."""
-    from tapetum.evaluation.reranking import rerank
-
     query, gallery = sides.query(trial), sides.gallery(trial)
     return score_distances(
-        rerank(query.vectors, gallery.vectors, **asdict(reranking)),
+        rerank(query, gallery, **asdict(reranking), device=device),
         [t.person_id for t in query.tracklets],
         [t.person_id for t in gallery.tracklets],
         leave_out=trial.left_out(sides.all.tracklets),

@@ -6,7 +6,7 @@ import pytest
     [
         ("methods", {"lsmrl", "clip-baseline", "small-cnn", "raw-pixels", "colour-histogram"}),
         ("datasets", {"hitsz-vcm"}),
-        ("protocols", {"hitsz-vcm"}),
+        ("protocols", {"hitsz-vcm", "sysu-mm01", "sysu-mm01/indoor-multi-official", "llcm/swapped"}),
     ],
 )
 def test_lists_names_with_a_sentence_each(ask, command, known):

@@ -1,11 +1,17 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from tapetum.evaluation import Protocol, Trial, evaluate
 from tapetum.report.sections import (
     describe_counts,
     describe_distances,
     describe_maps,
     direction,
     duration,
+    heading,
+    match_curves,
     row_legend,
     summary,
     tiles,
@@ -63,3 +69,26 @@ def test_duration(seconds, expected):
 
 def test_unknown_trials_keep_their_names():
     assert direction("all-search, draw 3") == "all-search, draw 3"
+
+
+class Draws(Protocol):
+    """Three draws of one direction, and another direction."""
+
+    name = "draws"
+
+    def trials(self, tracklets, seed=0, root=None):
+        query, gallery = np.arange(0, 16), np.arange(16, 32)
+        drawn = [Trial(f"I2V {n}", query, gallery[n:], direction="I2V") for n in (1, 2, 3)]
+        return [*drawn, Trial("V2I 7", gallery, query, direction="V2I")]
+
+
+def test_of_several_draws_the_first_is_shown_and_named(make_data):
+    data = make_data()
+    data = replace(data, results={"lsmrl": evaluate(data.test, Draws())})
+    assert [r.name for r in data.trials] == ["I2V 1", "V2I 7"]
+    first, second = (heading(data, result) for result in data.trials)
+    assert first == "infrared to visible (I2V 1, the first of 3 trials)"
+    assert second == "visible to infrared (V2I 7)"
+    assert tiles(data)[0].label == f"mAP, {first}"
+    assert tiles(data)[0].value == f"{100 * data.trials[0].scores.mean_ap:.1f} %"
+    assert [p.title for p in match_curves(data)] == [first, second]
