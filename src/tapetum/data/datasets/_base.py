@@ -30,6 +30,12 @@ class Count:
     found: int
 
 
+class Remark(str):
+    """A note about something that is as it may be: worth knowing, nothing to mend."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class DataSet:
     """A data set as its own files divide it.
@@ -42,7 +48,8 @@ class DataSet:
         gallery: All other test tracklets (`part == "gallery"`).
         label_ids: Training identities in label order: label i is `label_ids[i]`.
         counts: Known counts of the true data beside what was found (empty where not applicable).
-        notes: Oddities found while reading (dropped, short, foreign), one sentence each.
+        notes: Oddities found while reading (dropped, short, foreign), one sentence each; those that need no
+            mending are a `Remark`.
         variant: Which of the data set's own divisions this is, such as "trial=3"; "" where there is one.
         validation_ids: Training identities that the data set's own files set apart for validation.
     """

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum.data.datasets._base import Remark
 from tapetum.data.datasets._manifest_table import Column, Problems
 from tapetum.data.pictures import natural_key
 from tapetum.types import Id, Modality
@@ -100,7 +101,8 @@ def read_times(column: Column, problems: Problems) -> tuple[NDArray[np.float64],
             f"{problems.table.name(first)}; expected seconds everywhere, or dates everywhere",
         )
     seconds = np.array([math.nan if value is None else value[0] for value in parsed])
-    return seconds[column.codes], [f"{len(local)} different times name no zone; taken as UTC"] * bool(local)
+    notes: list[str] = [Remark(f"{len(local)} different times name no zone; taken as UTC")] if local else []
+    return seconds[column.codes], notes
 
 
 def read_time(text: str) -> tuple[float, bool | None] | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.data.datasets._base import Count, DataSet, check_counts, is_synthetic
+from tapetum.data.datasets._base import Count, DataSet, Remark, check_counts, is_synthetic
 from tapetum.data.datasets._hitsz_vcm_files import (
     INFRARED,
     VISIBLE,
@@ -110,7 +110,8 @@ def read(
     notes = [*_notes(train, drop_foreign), *_notes(test, drop_foreign), *_query_notes(test.tracks, queries)]
     if len(kept) < len(every):
         short = len(every) - len(kept)
-        notes.insert(0, f"{short} of {len(every)} tracklets have fewer than {min_frames} frames; dropped")
+        what = f"{short} of {len(every)} tracklets have fewer than {min_frames} frames; dropped"
+        notes.insert(0, Remark(what))
     return DataSet(
         name=NAME,
         root=root,

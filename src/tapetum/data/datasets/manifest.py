@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.data.datasets._base import DataSet
+from tapetum.data.datasets._base import DataSet, Remark
 from tapetum.data.datasets._identity_split import check_split, draw_test_people
 from tapetum.data.datasets._manifest_groups import Field, Groups, frames_of, group_rows, refuse_mixtures
 from tapetum.data.datasets._manifest_table import (
@@ -110,7 +110,8 @@ def read(
     variant = ""
     if not fields.has_split and any(t.person_id is not None for t in tracklets):
         tracklets, variant = _divide(tracklets, share, start), f"test_share={share:g}&seed={start}"
-        notes.append(f"no split is given: a random one by identity, test_share {share:g}, seed {start}")
+        what = f"no split is given: a random one by identity, test_share {share:g}, seed {start}"
+        notes.append(Remark(what))
     return _dataset(table.file.parent, tracklets, notes, variant)
 
 
@@ -263,21 +264,22 @@ def _notes(
     yield from fields.notes
     for name in table.names:
         if name not in COLUMNS:
-            yield describe_unknown(name)
+            sentence = describe_unknown(name)
+            yield sentence if sentence.endswith("?") else Remark(sentence)
     beside = [name for name in ("video", "track", *(["frame"] * (groups.place == "folder"))) if name in table]
     for name in beside:
         yield f"column {name!r} is not looked at beside {groups.place!r}"
     outside = sum(1 for place in table.column(groups.place).values if _leads_out(place, table.file.parent))
-    counts: list[tuple[int, str]] = [
-        (outside, f"different {groups.place}s lead out of the manifest's folder; that is allowed"),
-        (sum(t.person_id is None for t in tracklets), "tracklets are of unknown people"),
-    ]
-    if fields.has_split:
-        nowhere = fields.split.at(groups.first).count("")
-        counts.append((nowhere, "tracklets have no split where others have one; they are in the gallery"))
-    for count, what in counts:
-        if count:
-            yield f"{count} {what}"
+    unknown = sum(t.person_id is None for t in tracklets)
+    nowhere = fields.split.at(groups.first).count("") if fields.has_split else 0
+    if outside:
+        yield Remark(
+            f"{outside} different {groups.place}s lead out of the manifest's folder; that is allowed"
+        )
+    if unknown:
+        yield Remark(f"{unknown} tracklets are of unknown people")
+    if nowhere:
+        yield f"{nowhere} tracklets have no split where others have one; they are in the gallery"
 
 
 def _guess_notes(groups: Groups, fields: _Fields, guesses: dict[int, ModalityGuess]) -> Iterator[str]:
@@ -285,7 +287,8 @@ def _guess_notes(groups: Groups, fields: _Fields, guesses: dict[int, ModalityGue
     known = {t: c for t, c in enumerate(fields.certainty.at(groups.first)) if c is not None}
     known.update({t: guess.certainty for t, guess in guesses.items()})
     if guesses:
-        yield f"the modality of {len(guesses)} tracklets was decided from pixels, anew with each reading"
+        what = f"the modality of {len(guesses)} tracklets was decided from pixels, anew with each reading"
+        yield Remark(what)
     unsure = sorted((c, t) for t, c in known.items() if c < SURE)
     if unsure:
         certainty, least = unsure[0]
