@@ -11,6 +11,7 @@ from tapetum.losses.modality import (
     multi_modality_alignment,
     squared_gap,
 )
+from tapetum.losses.prototype import prototype_contrast
 from tapetum.losses.triplet import (
     batch_hard_triplet,
     pairwise_distance,
@@ -27,6 +28,7 @@ __all__ = [
     "modality_shared_enhancement",
     "multi_modality_alignment",
     "pairwise_distance",
+    "prototype_contrast",
     "squared_gap",
     "supervised_contrastive",
     "text_to_visual",

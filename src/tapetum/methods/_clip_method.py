@@ -39,13 +39,22 @@ _SIZES: dict[Backbone, tuple[VisionConfig, TextConfig]] = {
 }
 
 
-class ClipMethodConfig(MethodConfig):
-    """What configurations of methods on CLIP's towers have in common."""
+class ImageTowerConfig(MethodConfig):
+    """What configurations of methods on CLIP's image tower have in common."""
 
     backbone: Backbone = Field("ViT-B/16", description="image tower; 'tiny' takes its sizes from its weights")
     vision: VisionConfig | None = Field(
         None, description="sizes of the image tower; filled in when a method is built"
     )
+    freeze_patch_embed: bool = Field(False, description="the patch embedding does not train")
+    gradient_checkpointing: bool = Field(
+        False, description="recompute the image tower's blocks in the backward pass: less memory, more time"
+    )
+
+
+class ClipMethodConfig(ImageTowerConfig):
+    """What configurations of methods on both of CLIP's towers have in common."""
+
     text: TextConfig | None = Field(
         None, description="sizes of the text tower; filled in when a method is built"
     )
@@ -57,12 +66,9 @@ class ClipMethodConfig(MethodConfig):
     template: PromptTemplate | None = Field(
         None, description="token ids of the prompt; filled in when a method is built"
     )
-    freeze_patch_embed: bool = Field(False, description="the patch embedding does not train")
-    gradient_checkpointing: bool = Field(
-        False, description="recompute the image tower's blocks in the backward pass: less memory, more time"
-    )
 
 
+ImageConfigT = TypeVar("ImageConfigT", bound=ImageTowerConfig)
 ConfigT = TypeVar("ConfigT", bound=ClipMethodConfig)
 
 
@@ -81,6 +87,13 @@ class Towers:
     template: PromptTemplate | None = None
 
 
+def build_image_tower(config: ImageConfigT) -> tuple[VisionTransformer, ImageConfigT]:
+    """The image tower of `config` alone, and `config` with its sizes filled in; raises as `build_towers`."""
+    path = _weight_path(config.weights)
+    visual = _prepared_clip(config, path, None).visual
+    return visual, config.model_copy(update={"vision": visual.config})
+
+
 def build_towers(config: ConfigT, *, with_text: bool) -> tuple[Towers, ConfigT]:
     """The towers of `config`, and `config` with their sizes filled in.
 
@@ -92,11 +105,9 @@ def build_towers(config: ConfigT, *, with_text: bool) -> tuple[Towers, ConfigT]:
         FileNotFoundError: There is no such weight file, or the stand-in was never made.
     """
     path = _weight_path(config.weights)
-    size = (config.height, config.width)
-    clip = _random_clip(config, with_text) if path is None else load_clip(path, image_size=size)
+    text_config = (config.text or _SIZES[config.backbone][1]) if with_text else None
+    clip = _prepared_clip(config, path, text_config)
     visual = clip.visual
-    visual.gradient_checkpointing = config.gradient_checkpointing
-    _check_sizes(config, visual.config)
     if not with_text:
         filled = config.model_copy(update={"vision": visual.config, "text": None, "template": None})
         return Towers(visual), filled
@@ -114,15 +125,23 @@ def _weight_path(weights: str) -> Path | None:
     return standin_path() if weights == "stand-in" else Path(weights)
 
 
-def _random_clip(config: ClipMethodConfig, with_text: bool) -> Clip:
-    vision, text = _SIZES[config.backbone]
+def _prepared_clip(config: ImageTowerConfig, path: Path | None, text: TextConfig | None) -> Clip:
+    """CLIP from the file at `path`, or a random one with the text tower `text`, for the configured frames."""
     size = (config.height, config.width)
-    vision = replace(config.vision or vision, image_size=size)
-    text = replace(config.text or text, output_dim=vision.output_dim)
-    return create_clip(vision, text if with_text else None, warn=config.vision is None)
+    clip = _random_clip(config, text) if path is None else load_clip(path, image_size=size)
+    clip.visual.gradient_checkpointing = config.gradient_checkpointing
+    _check_sizes(config, clip.visual.config)
+    return clip
 
 
-def _check_sizes(config: ClipMethodConfig, found: VisionConfig) -> None:
+def _random_clip(config: ImageTowerConfig, text: TextConfig | None) -> Clip:
+    vision = config.vision or _SIZES[config.backbone][0]
+    vision = replace(vision, image_size=(config.height, config.width))
+    text = None if text is None else replace(text, output_dim=vision.output_dim)
+    return create_clip(vision, text, warn=config.vision is None)
+
+
+def _check_sizes(config: ImageTowerConfig, found: VisionConfig) -> None:
     if config.vision is not None and replace(config.vision, image_size=found.image_size) != found:
         raise ConfigError(f"vision = {config.vision}, but the weights {config.weights} are of {found}")
     is_file = config.weights not in ("none", "stand-in")

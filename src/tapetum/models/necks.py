@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 
 _CLASSIFIER_STD = 0.001
@@ -28,3 +31,29 @@ class BatchNormNeck(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits `[N, I]` of features `[N, D]`."""
         return self.classifier(self.norm(features))  # type: ignore[no-any-return]
+
+
+class JointNeck(nn.Module):
+    """A batch norm for each of several features, one linear classifier on all of them side by side.
+
+    Args:
+        dims: Lengths of the features.
+        num_identities: I, training identities.
+        bias_trains: Whether the norms' biases learn or stay 0.
+    """
+
+    def __init__(self, dims: Sequence[int], num_identities: int, *, bias_trains: bool = True) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm1d(dim) for dim in dims)
+        for norm in self.norms.children():
+            norm.bias.requires_grad_(bias_trains)
+        self.classifier = nn.Linear(sum(dims), num_identities, bias=False)
+        nn.init.normal_(self.classifier.weight, std=_CLASSIFIER_STD)
+
+    def normed(self, *features: Tensor) -> Tensor:
+        """Features `[N, D_i]` behind their norms, side by side: `[N, sum of D_i]`."""
+        return torch.cat([norm(x) for norm, x in zip(self.norms, features, strict=True)], dim=1)
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """Logits `[N, I]` of features `[N, D_i]`."""
+        return self.classifier(self.normed(*features))  # type: ignore[no-any-return]

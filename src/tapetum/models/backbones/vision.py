@@ -186,11 +186,12 @@ class VisionTransformer(Tower):
             nn.init.normal_(weight, std=std)
         self.reset_blocks()
 
-    def embed(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor, class_shift: Tensor | None = None) -> Tensor:
         """Tokens `[N, 1 + rows * columns, D]` before the first block, class token first, then row by row.
 
         Args:
             images: Normalised frames `[N, 3, H, W]` of the configured size.
+            class_shift: `[N, D]`, added to each frame's class token (what is known of its camera, say).
 
         Raises:
             ValueError: Frames of another size.
@@ -202,6 +203,8 @@ class VisionTransformer(Tower):
             )
         patches = self.stem(images).flatten(2).transpose(1, 2)
         class_tokens = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
+        if class_shift is not None:
+            class_tokens = class_tokens + class_shift[:, None].to(patches.dtype)
         tokens = torch.cat([class_tokens, patches], dim=1) + self.positional_embedding
         return self.ln_pre(tokens)  # type: ignore[no-any-return]
 
