@@ -51,11 +51,12 @@ class DataPaths:
     Attributes:
         path: The file.
         pictures: The folder that its paths start in.
+        generated: Whether generated infrared frames stand for the visible ones.
         people: How many identities it has.
         tracklets: How many tracklets.
     """
 
-    def __init__(self, path: Path, pictures: Path) -> None:
+    def __init__(self, path: Path, pictures: Path, generated: bool = False) -> None:
         """Read the file; frames whose names differ by a number are kept as numbers.
 
         Raises:
@@ -64,6 +65,7 @@ class DataPaths:
         """
         self.path = path
         self.pictures = pictures.as_posix()
+        self.generated = generated
         self._tree = _read_json(path)
         self.people = len(self._tree)
         self.tracklets = sum(1 for _ in self._leaves())
@@ -74,19 +76,15 @@ class DataPaths:
         Raises:
             DataError: The file has no such tracklet, or one without frames; the message names line and key.
         """
-        return _below(self.pictures, self._find(listed, modality))
+        found = self._find(listed, modality)
+        if isinstance(found, tuple):
+            return tuple(f"{self.pictures}/{self._shown(path)}" for path in found)
+        folder = self._shown(f"{found.folder}/").removesuffix("/")
+        return NumberedFrames(f"{self.pictures}/{folder}", found.numbers, found.name)
 
-    def generated_frames(self, listed: Listed) -> Sequence[str]:
-        """Paths of the infrared frames that were generated from the visible ones of a listed pair.
-
-        Raises:
-            DataError: As for `frames`.
-        """
-        visible = self._find(listed, VISIBLE)
-        if isinstance(visible, NumberedFrames):
-            folder = _generated(visible.folder + "/").removesuffix("/")
-            return _below(self.pictures, NumberedFrames(folder, visible.numbers, visible.name))
-        return _below(self.pictures, tuple(_generated(path) for path in visible))
+    def _shown(self, path: str) -> str:
+        """The path itself, or where the generated twin of a visible picture lies."""
+        return path.replace(f"/{VISIBLE}/", f"/{GENERATED}/", 1) if self.generated else path
 
     def are_in_place(self, listed: Listed, modality: str) -> bool:
         """Whether the frames of a listed tracklet are named as identity, modality and camera say."""
@@ -177,17 +175,6 @@ def _numbers(paths: Sequence[str], start: int) -> Sequence[int]:
     """What stands between `start` and the ending of each path; nothing where something is no number."""
     tails = [path[start : -len(_ENDING)] for path in paths]
     return [int(tail) for tail in tails] if all(_PERSON.fullmatch(tail) for tail in tails) else ()
-
-
-def _below(folder: str, frames: NumberedFrames | tuple[str, ...]) -> Sequence[str]:
-    if isinstance(frames, NumberedFrames):
-        return NumberedFrames(f"{folder}/{frames.folder}", frames.numbers, frames.name)
-    return tuple(f"{folder}/{path}" for path in frames)
-
-
-def _generated(path: str) -> str:
-    """Where the generated twin of a visible picture lies: its file name keeps the name of the modality."""
-    return path.replace(f"/{VISIBLE}/", f"/{GENERATED}/", 1)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from tapetum.types import Modality, Tracklet, TrackletSet
 NAME = "bupt-campus"
 TITLE = "BUPTCampus"
 
-_MODALITIES = {VISIBLE: Modality.VISIBLE, INFRARED: Modality.INFRARED, GENERATED: Modality.INFRARED}
+_MODALITIES = {VISIBLE: Modality.VISIBLE, INFRARED: Modality.INFRARED}
 _TRAINING_LISTS = ("train", "train_auxiliary")
 _COUNTS = {
     # identities; visible tracklets and frames; infrared tracklets and frames
@@ -48,7 +48,7 @@ _COUNTS = {
 _PEOPLE = 3_080
 
 _Item = tuple[Tracklet, ...]
-"""A test tracklet alone; of a training line the visible, the infrared and perhaps the generated one."""
+"""A test tracklet alone; of a training line the visible and the infrared one."""
 _Lists = Mapping[str, Sequence[_Item]]
 
 
@@ -91,8 +91,8 @@ def read(
             trust. Training identities are labels in them.
         skip_single_frames: Leave out tracklets of one frame (a training pair if its infrared one has one),
             as X-ReID's reader of folders does.
-        fake_infrared: Add for each training pair the infrared frames that were generated from its visible
-            ones, as a tracklet of its own.
+        fake_infrared: For each visible frame, in training and testing, take the infrared one that the authors
+            generated from it, as for the second of AuxNet's two models. Tracklets stay visible by name.
         strict: Raise on what contradicts the format or the published counts; else it is noted.
 
     Raises:
@@ -151,7 +151,7 @@ def _keep(items: Sequence[_Item], skip_single_frames: bool) -> tuple[Tracklet, .
 
 def _is_single_frame(item: _Item) -> bool:
     """Whether a tracklet has one frame; of a pair, its infrared one."""
-    return len(item[min(1, len(item) - 1)].frames) == 1
+    return len(item[-1].frames) == 1
 
 
 def _notes_of_single_frames(parts: _Lists, skipped: bool) -> Iterator[str]:
@@ -193,9 +193,9 @@ def _read_lists(root: Path, pictures: Path, auxiliary: bool, fake_infrared: bool
     listed = {name: read_list(root / f"{name}.txt", (PAIR,)) for name in training}
     listed |= {name: read_list(root / f"{name}.txt", (VISIBLE, INFRARED)) for name in ("query", "gallery")}
     _refuse_repeats(listed)
-    paths = DataPaths(root / PATHS_FILE, pictures)
+    paths = DataPaths(root / PATHS_FILE, pictures, generated=fake_infrared)
     lists = {
-        name: [_item(line, "train" if name in training else name, paths, fake_infrared) for line in lines]
+        name: [_item(line, "train" if name in training else name, paths) for line in lines]
         for name, lines in listed.items()
     }
     sample = pictures / listed["train"][0].person
@@ -229,21 +229,18 @@ def _refuse_repeats(listed: Mapping[str, Sequence[Listed]]) -> None:
                 raise DataError(f"{line.place}: tracklet {name} is listed again; first in {place}")
 
 
-def _item(line: Listed, part: str, paths: DataPaths, fake_infrared: bool) -> _Item:
+def _item(line: Listed, part: str, paths: DataPaths) -> _Item:
     """The tracklets of a line."""
-    frames = {side: paths.frames(line, side) for side in _sides(line)}
-    if fake_infrared and line.modality == PAIR:
-        frames[GENERATED] = paths.generated_frames(line)
     return tuple(
         Tracklet(
             tracklet_id=_tracklet_id(line, side),
-            frames=found,
+            frames=paths.frames(line, side),
             modality=_MODALITIES[side],
             person_id=int(line.person),
             camera_id=line.camera,
             part=part,
         )
-        for side, found in frames.items()
+        for side in _sides(line)
     )
 
 
@@ -345,7 +342,7 @@ def _counts(lists: _Lists) -> Iterator[Count]:
     """What the lists name, beside the numbers that users of the true data report."""
     for name, items in lists.items():
         people, *expected = _COUNTS[name]
-        tracklets = [t for item in items for t in item[:2]]
+        tracklets = list(chain.from_iterable(items))
         yield Count(f"{name} identities", people, len(_people(items)))
         for modality in Modality:
             frames = [len(t.frames) for t in tracklets if t.modality is modality]

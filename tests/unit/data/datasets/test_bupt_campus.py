@@ -120,20 +120,20 @@ def test_single_frames_are_left_out_when_asked_for(bupt_files):
     assert left.counts == kept.counts
 
 
-def test_generated_frames_are_third_of_each_training_pair(bupt_files):
+def test_generated_frames_stand_for_the_visible_ones(bupt_files):
+    bupt_files.tree["11"]["RGB"]["CQ1"]["1"] = ["11/RGB/a/b.png", "11/RGB/RGB/c.png"]
     root = bupt_files.write()
     with pytest.raises(FileNotFoundError, match="FakeIR: no such folder"):
         read(root, fake_infrared=True)
     (root / "DATA" / "1" / "FakeIR").mkdir(parents=True)
-    found = read(root, fake_infrared=True)
-    assert len(found.train) == 12
-    made = found.train[2]
-    assert (made.tracklet_id, made.modality, made.person_id) == ("1/FakeIR/CQ1/1", INFRARED, 1)
-    assert relative(made, root) == [f"DATA/1/FakeIR/CQ1/1_RGB_CQ1_1_{n}.jpg" for n in (100, 101)]
-    assert found.counts == read(root).counts
-    bupt_files.tree["1"]["RGB"]["CQ1"]["1"] = ["1/RGB/a/b.png", "1/RGB/RGB/c.png"]
-    named = read(bupt_files.write(), fake_infrared=True).train[2]
-    assert relative(named, root) == ["DATA/1/FakeIR/a/b.png", "DATA/1/FakeIR/RGB/c.png"]
+    found, plain = read(root, fake_infrared=True), read(root)
+    assert relative(found.train[0], root) == [f"DATA/1/FakeIR/CQ1/1_RGB_CQ1_1_{n}.jpg" for n in (100, 101)]
+    assert relative(found.query[0], root) == ["DATA/11/FakeIR/a/b.png", "DATA/11/FakeIR/RGB/c.png"]
+    assert found.gallery[0] == plain.gallery[0]
+    assert [t.tracklet_id for t in found.train] == [t.tracklet_id for t in plain.train]
+    assert rows(found.train) == rows(plain.train)
+    assert (found.counts, found.notes) == (plain.counts, plain.notes)
+    assert found.title == "bupt-campus?fake_infrared=true"
 
 
 def test_counts_stand_beside_the_published_ones(bupt_files, caplog):
