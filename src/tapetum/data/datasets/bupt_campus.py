@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tapetum.data.datasets._base import Count, DataSet, check_counts, check_root, is_synthetic
+from tapetum.data.datasets._base import Count, DataSet, Remark, check_counts, check_root, is_synthetic
 from tapetum.data.datasets._bupt_campus_files import (
     GENERATED,
     INFRARED,
@@ -159,7 +159,8 @@ def _notes_of_single_frames(parts: _Lists, skipped: bool) -> Iterator[str]:
         found = [item[0].tracklet_id for item in items if _is_single_frame(item)]
         if found:
             done = "left out" if skipped else "kept"
-            yield f"{part}: {len(found)} tracklets or pairs have a single frame (first: {found[0]}); {done}"
+            what = f"{part}: {len(found)} tracklets or pairs have a single frame"
+            yield Remark(f"{what} (first: {found[0]}); {done}")
 
 
 # Folder, JSON and lists
@@ -250,7 +251,7 @@ def _notes_of_files(listed: Mapping[str, Sequence[Listed]], paths: DataPaths, sa
         yield f"no folder {sample}: where are the pictures?"
     unlisted = paths.tracklets - sum(len(_sides(line)) for line in chain.from_iterable(listed.values()))
     if unlisted:
-        yield f"{unlisted} tracklets of {PATHS_FILE} are on no list that was read"
+        yield Remark(f"{unlisted} tracklets of {PATHS_FILE} are on no list that was read")
 
 
 def _misplaced(listed: Mapping[str, Sequence[Listed]], paths: DataPaths) -> Iterator[str]:
@@ -319,7 +320,7 @@ def _read_databases(root: Path) -> _Content:
     labels = _people(lists["train"])
     if labels != set(range(len(labels))):
         errors.append(f"training identities are not the labels 0 to {len(labels) - 1} without gaps")
-    note = "training identities are the labels that the databases hold, not those of the data set"
+    note = Remark("training identities are the labels that the databases hold, not those of the data set")
     return _Content(lists, counts=(), errors=(*errors, *_strange_people(test)), notes=(note,))
 
 
