@@ -170,21 +170,18 @@ def drawn(case, cameras, seed, shots=1):
     return gallery
 
 
-@pytest.mark.parametrize("levels", [1, 2000])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("seed", "levels"), [(0, 1), (1, 2000)])
 @pytest.mark.parametrize(("search", "cameras"), [("all", (1, 2, 4, 5)), ("indoor", (1, 2))])
 @pytest.mark.parametrize(("shot", "shots"), [("single", 1), ("multi", 10)])
 def test_sysu_drawn(search, cameras, shot, shots, seed, levels):
     case = sysu(seed, levels, fewest=shots)
     query = everything(case, (3, 6))
     rules = (camera_two_from_camera_three, True)
-    for first in (0, 3):
-        trials = [
-            (f"I2V {t + 1}", query, drawn(case, cameras, 10 * first + t, shots), *rules) for t in range(10)
-        ]
-        case.check(f"sysu-mm01/{search}-{shot}-drawn", trials, seed=first)
-        if (search, shot) == ("all", "single"):
-            case.check("sysu-mm01", trials, seed=first)
+    first = 3 * seed
+    trials = [(f"I2V {t + 1}", query, drawn(case, cameras, 10 * first + t, shots), *rules) for t in range(10)]
+    case.check(f"sysu-mm01/{search}-{shot}-drawn", trials, seed=first)
+    if (search, shot) == ("all", "single"):
+        case.check("sysu-mm01", trials, seed=first)
 
 
 @pytest.mark.parametrize("levels", [1, 2000])
@@ -248,8 +245,7 @@ def drawn_of(case, modality, seed):
     return gallery
 
 
-@pytest.mark.parametrize("levels", [1, 2000])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(("seed", "levels"), [(0, 1), (1, 2000), (2, 2)])
 def test_llcm(seed, levels):
     case = llcm(seed, levels)
     draws = {m: [drawn_of(case, m, t) for t in range(10)] for m in Modality}
@@ -264,8 +260,7 @@ def test_llcm(seed, levels):
     assert found[0]["I2V 1"].skipped > 0  # person 3
 
 
-@pytest.mark.parametrize("levels", [1, 2000])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("seed", "levels"), [(0, 1), (1, 2000), (2, 2)])
 def test_regdb(seed, levels):
     rng = np.random.default_rng(seed)
     images = []
@@ -293,8 +288,7 @@ def campus(seed, levels, people=70):
     return Case("bupt-campus/test", images, seed, levels)
 
 
-@pytest.mark.parametrize("levels", [1, 2000])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("seed", "levels"), [(0, 1), (1, 2000)])
 def test_bupt_campus(seed, levels):
     case = campus(seed, levels)
     q = {m: case.of(m, "query") for m in Modality}

@@ -172,7 +172,7 @@ def _train(plan: DemoPlan, name: str, show: _Show) -> None:
 def _score_run(plan: DemoPlan, name: str, dataset: DataSet, show: _Show) -> tuple[Embeddings, Evaluation]:
     model = load(plan.out / "runs" / name)
     embeddings, found = _evaluate(model.method, dataset, None, show, name)
-    embeddings = replace(embeddings, model=model.fingerprint)
+    embeddings = replace(embeddings, model=model.fingerprint, trained_on=model.trained_on)
     save_embeddings(embeddings, plan.out / "embeddings" / name, method=name)
     return embeddings, found
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -85,7 +84,7 @@ def file_name(tracklet_id: str) -> str:
     >>> file_name("cam1/0006/0012.jpg")
     '0012.jpg'
     """
-    return PurePosixPath(tracklet_id).name
+    return tracklet_id.rpartition("/")[2]
 
 
 def all_images(protocol: str, folders: Folders, cameras: Sequence[int]) -> Rows:
