@@ -129,6 +129,7 @@ def test_the_same_label_means_other_people_in_training_and_testing(root):
 def test_somebody_in_both_halves_is_named_with_both_lines(root):
     lines = [*LINES["test_visible_2"], "Visible/31/male_back_v_00009_31.bmp 2"]
     write_list(root, "test_visible_2", lines)
+    write_list(root, "train_thermal_2", [*LINES["train_thermal_2"], "Thermal/31/male_back_t_00008_31.bmp 0"])
     with pytest.raises(
         DataError, match=r"test_visible_2\.txt:4: person 31 is also in train_thermal_2\.txt:2; expected other"
     ):
@@ -146,7 +147,7 @@ def test_missing_people_and_images_are_noted(root):
 
 def test_counts_stand_beside_the_published_ones(root, caplog):
     (root / "Visible" / "500").mkdir()
-    (root / "Visible" / "notes.txt").touch()
+    (root / "Visible" / "600").touch()
     with caplog.at_level(logging.WARNING):
         counts = {c.what: (c.expected, c.found) for c in read(root, trial=2).counts}
     assert counts == {

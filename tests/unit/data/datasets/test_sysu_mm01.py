@@ -120,7 +120,7 @@ def test_names_are_sorted_as_text_and_any_image_ending_counts(root):
 def test_stray_things_are_skipped_and_noted(root):
     before = ids(read(root).gallery)
     assert read(root).notes == (UNLISTED,)
-    for stray in ("cam1/0007/Thumbs.db", "cam1/0007/._0001.jpg", "cam1/readme.txt", "cam2/7"):
+    for stray in ("cam1/0007/Thumbs.db", "cam1/0007/._0001.jpg", "cam1/readme.txt", "cam2/0030"):
         (root / stray).touch()
     (root / "cam2" / "0007" / "0002.jpg").mkdir()
     (root / "cam4" / "07").mkdir()
@@ -147,6 +147,8 @@ def test_empty_and_absent_person_folders_are_fine(root):
     found = read(root)
     assert "cam5/0007/0001.jpg" not in ids(found.gallery)
     assert found.notes == (UNLISTED,)
+    seen = {c.what: c.found for c in found.counts}
+    assert [seen[f"test identities of camera {camera}"] for camera in (4, 5)] == [1, 1]
 
 
 def test_people_without_any_image_keep_their_label_and_are_noted(root):
