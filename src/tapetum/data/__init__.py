@@ -12,33 +12,47 @@ from tapetum.data.clips import (
     uniform,
     window,
 )
-from tapetum.data.datasets import Count, DataSet, dataset_names, read_dataset
+from tapetum.data.datasets import Count, DataSet, Remark, dataset_names, read_dataset
+from tapetum.data.datasets._manifest_table import ManifestError
+from tapetum.data.examination import Examination, Finding, Severity, examine
 from tapetum.data.frames import FrameCache, FrameFiles, FrameSource, open_frames, read_clip, read_frame
 from tapetum.data.loading import ClipBatch, TrainingRows, TrainLoader, clip_batches, step_seed
+from tapetum.data.manifests import BuiltManifest, build_manifest
+from tapetum.data.modality_detection import ModalityGuess, detect_modality
 from tapetum.data.samplers import CrossModalPkSampler
 from tapetum.data.transforms import Augmentation, augment
 
 __all__ = [
     "Augmentation",
+    "BuiltManifest",
     "ClipBatch",
     "Count",
     "CrossModalPkSampler",
     "DataSet",
+    "Examination",
     "FileProblem",
+    "Finding",
     "FrameCache",
     "FrameFiles",
     "FrameSource",
+    "ManifestError",
+    "ModalityGuess",
+    "Remark",
+    "Severity",
     "TestSampling",
     "TrainLoader",
     "TrainSampling",
     "TrainingRows",
     "augment",
+    "build_manifest",
     "check_files",
     "chunk_first",
     "chunk_random",
     "clip_batches",
     "dataset_names",
     "dense",
+    "detect_modality",
+    "examine",
     "open_frames",
     "read_clip",
     "read_dataset",
