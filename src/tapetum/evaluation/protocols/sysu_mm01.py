@@ -37,6 +37,13 @@ SHOTS = {"single": 1, "multi": 10}
 SAME_PLACE = ((3, 2),)
 """(query camera, gallery camera) that stand in one room."""
 
+_WHOSE = {
+    ("drawn", "single"): "seeded draw (AGW and most others)",
+    ("drawn", "multi"): "seeded draw (a few projects; the usual code has no multi-shot)",
+    ("official", "single"): "official permutations (authors, MPANet)",
+    ("official", "multi"): "official permutations (authors, MPANet)",
+}
+
 
 class SysuMm01(Protocol):
     """I2V, ten trials, in one of eight variants."""
@@ -52,12 +59,7 @@ class SysuMm01(Protocol):
         """
         self.name = name or f"sysu-mm01/{search}-{shot}-{draw}"
         self.cameras, self.shots, self.is_official = GALLERY_CAMERAS[search], SHOTS[shot], draw == "official"
-        by = (
-            "official permutations (authors, MPANet)"
-            if self.is_official
-            else "seeded draw (AGW and most others)"
-        )
-        self.about = f"{search}-search, {shot}-shot, ten trials, {by}"
+        self.about = f"{search}-search, {shot}-shot, ten trials, {_WHOSE[draw, shot]}"
 
     def trials(self, tracklets: TrackletSet, seed: int = 0, root: Path | None = None) -> list[Trial]:
         """Ten trials, "I2V 1" to "I2V 10".
