@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tapetum.cli._console import progress_bar, say
-from tapetum.data.synthetic import WalkerOptions, write_hitsz_vcm
+from tapetum.data.synthetic import FORMATS, WalkerOptions, WrittenSet, write_walkers
 
-
-class Format(StrEnum):
-    """On-disk formats that walkers can be written in."""
-
-    HITSZ_VCM = "hitsz-vcm"
+Format = StrEnum("Format", {name: name for name in FORMATS})  # type: ignore[misc]
+"""On-disk formats that walkers can be written in."""
 
 
 class CueKind(StrEnum):
@@ -34,41 +31,75 @@ def register(app: typer.Typer) -> None:
 
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder to write; must not exist or be empty.")],
-    format_: Annotated[Format, typer.Option("--format", help="On-disk format.")] = Format.HITSZ_VCM,
+    format_: Annotated[Format, typer.Option("--format", help="On-disk format.")] = Format("hitsz-vcm"),
     identities: Annotated[int, typer.Option(help="People in all, training and test.")] = 60,
-    test_identities: Annotated[int | None, typer.Option(help="Test people; default: a third.")] = None,
+    test_identities: Annotated[
+        int | None, typer.Option(help="Test people; default: a third, or as many as the format needs.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything; the same seed gives the same bytes.")] = 0,
     cues: Annotated[CueKind, typer.Option(help="What tells people apart.")] = CueKind.APPEARANCE,
     group_size: Annotated[int | None, typer.Option(help="With --cues gait: people per look.")] = None,
     difficulty: Annotated[str, typer.Option(help="easy, medium, hard, or a number 0..1.")] = "medium",
     frame_size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "96x48",
-    tracklet_length: Annotated[str, typer.Option(help="SHORTEST-LONGEST in frames.")] = "12-24",
-    tracklets: Annotated[str, typer.Option(help="FEWEST-MOST per person and modality.")] = "2-3",
+    tracklet_length: Annotated[
+        str | None, typer.Option(help="Formats of tracklets: SHORTEST-LONGEST in frames; default: 12-24.")
+    ] = None,
+    tracklets: Annotated[
+        str | None,
+        typer.Option(help="Formats of tracklets: FEWEST-MOST per person and modality; default: 2-3."),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            help="sysu-mm01 and llcm: FEWEST-MOST per person, camera and modality; default: 10-16 and 2-6."
+        ),
+    ] = None,
+    lmdb: Annotated[bool, typer.Option("--lmdb", help="bupt-campus: add its LMDB packaging.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
 ) -> None:
     """Write a data set of synthetic walkers: rendered people, seen by visible and infrared cameras."""
+    pairs = {
+        "tracklet_length": (tracklet_length, "--tracklet-length"),
+        "tracklets_per_modality": (tracklets, "--tracklets"),
+        "images_per_camera": (images, "--images"),
+    }
+    given: dict[str, Any] = {
+        name: _pair(text, "-", option) for name, (text, option) in pairs.items() if text is not None
+    }
+    if group_size is not None:
+        given["group_size"] = group_size
+    chosen = FORMATS[format_.value]
+    chosen.refuse(given)
     options = WalkerOptions(
         difficulty=parse_level(difficulty),
         cues=cues.value,
         frame_size=_pair(frame_size, "x", "--frame-size"),
-        tracklet_length=_pair(tracklet_length, "-", "--tracklet-length"),
-        tracklets_per_modality=_pair(tracklets, "-", "--tracklets"),
-        group_size=group_size,
+        **given,
     )
-    with progress_bar("tracklets") as progress:
-        written = write_hitsz_vcm(
+    with progress_bar(chosen.holds) as progress:
+        written = write_walkers(
             out,
+            chosen.name,
             identities=identities,
             seed=seed,
             options=options,
             test_identities=test_identities,
             workers=workers or os.cpu_count() or 1,
+            lmdb=lmdb,
             progress=progress,
         )
-    say(
-        f"{format_.value}:{out}: {written.train_identities} training and {written.test_identities} "
-        f"test people, {written.tracklets} tracklets, {written.frames} frames"
-    )
+    say(f"{chosen.name}:{out}: {_people(written)}, {_pictures(written, chosen.holds)}")
+
+
+def _people(written: WrittenSet) -> str:
+    people = f"{written.train_identities} training and {written.test_identities} test people"
+    return f"{people}, {written.auxiliary_identities} auxiliary" if written.auxiliary_identities else people
+
+
+def _pictures(written: WrittenSet, holds: str) -> str:
+    if holds == "images":
+        return f"{written.frames} images"
+    return f"{written.tracklets} tracklets, {written.frames} frames"
 
 
 def parse_level(text: str) -> float | str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from tapetum.data.synthetic._writing import WALKERS_VERSION, SetPlan
@@ -32,6 +33,7 @@ class Format:
             choice) and options.
         refused: Options that do not act on it, and why.
         holds: What a tracklet is called in it: "tracklets" or "images".
+        pack: Adds a second packaging, in LMDB databases, to a folder of the format; None: it has none.
         avoid: A text that the authors' scripts stumble over where it stands in the path of the set.
     """
 
@@ -39,6 +41,7 @@ class Format:
     plan: Plan
     refused: Mapping[str, str]
     holds: str
+    pack: Callable[[Path], None] | None = None
     avoid: str = ""
 
     def refuse(self, names: Collection[str]) -> None:

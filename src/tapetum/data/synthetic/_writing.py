@@ -27,6 +27,9 @@ from tapetum.data.synthetic.options import WalkerOptions
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
+#: Says how a set was made; readers take it that published counts do not apply.
+CARD = "walkers.json"
+
 #: Version of the drawing: equal seed, options and version give equal frames.
 WALKERS_VERSION = 1
 
@@ -79,7 +82,7 @@ class SetPlan(Generic[T]):
         draw: Frames `[N, H, W, 3]` of what a job draws; runs in other processes.
         options: How the walkers are drawn.
         files: Other files: path below the root, and content.
-        card: Facts about the set, for `walkers.json`.
+        card: Facts about the set, for `CARD`.
         people: How many there are for training, for testing, and beside both.
         folders: Further folders, which may stay empty.
     """
@@ -126,7 +129,7 @@ def write_set(
             (folder / place).mkdir(parents=True, exist_ok=True)
         for name, content in plan.files.items():
             _write_bytes(folder / name, content)
-        _write_bytes(folder / "walkers.json", as_lines([json.dumps(plan.card, indent=2)]))
+        _write_bytes(folder / CARD, as_lines([json.dumps(plan.card, indent=2)]))
         _write_pictures(folder, plan, workers or os.cpu_count() or 1, progress)
         if finish is not None:
             finish(folder)

@@ -13,14 +13,16 @@ gallery holds both tracklets of each pair by other cameras, and none of the quer
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from tapetum.data.synthetic._format import PERSON_KEY, SET_KEY, Format
-from tapetum.data.synthetic._writing import Job, SetPlan, as_lines
+from tapetum.data.synthetic._writing import CARD, Job, SetPlan, as_lines
 from tapetum.data.synthetic.cameras import Mount
 from tapetum.data.synthetic.cast import Cast, Split, divide_people
 from tapetum.data.synthetic.options import MIN_KEPT_FRAMES, WalkerOptions
@@ -178,9 +180,20 @@ def _paths_file(people: Sequence[Sequence[_Pair]]) -> bytes:
     return as_lines([json.dumps(table)])
 
 
+def pack(folder: Path) -> None:
+    """Add the LMDB packaging of a written set, in its folder `lmdb`, a data set of its own with a card."""
+    # Only here, as the processes that draw need no reader.
+    from tapetum.data.datasets._bupt_campus_lmdb import pack_dataset
+    from tapetum.data.datasets.bupt_campus import read
+
+    packed = pack_dataset(read(folder), folder / "lmdb")
+    shutil.copyfile(folder / CARD, packed / CARD)
+
+
 FORMAT = Format(
     "bupt-campus",
     plan,
     refused={"images_per_camera": "it holds tracklets"},
     holds="tracklets",
+    pack=pack,
 )
