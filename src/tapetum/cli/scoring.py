@@ -131,7 +131,7 @@ def _open(source: Path, data: str | None, root: Path | None, encoding: Encoding,
     if is_embeddings_folder(source):
         if encoding.flip:
             raise ValueError(f"{source} holds embeddings already; --flip acts where a run makes them")
-        return _Source(load_embeddings(source), root)
+        return _Source(load_embeddings(source), root or (DataSpec.parse(data).root if data else None))
     if data is None and not source.exists():
         raise FileNotFoundError(f"{source}: no such folder or file")
     if data is None:

@@ -323,5 +323,6 @@ def test_ten_draws_are_averaged_and_official_ones_need_the_folder(ask, sysu, tmp
     assert ask("evaluate", folder, *official, "--root", root, "--json", tmp_path / "o.json").code == 0
     expected = evaluate(load_embeddings(folder), official[1], root=root).to_json()
     assert json.loads((tmp_path / "o.json").read_text()) == json.loads(json.dumps(expected))
+    assert ask("evaluate", folder, *official, "--data", f"sysu-mm01:{root}").code == 0
     refused = ask("evaluate", folder, "--protocol", "sysu-mm01/all-multi-drawn")
     assert (refused.code, "has 5 images in camera 1; expected 10" in refused.err) == (1, True)
