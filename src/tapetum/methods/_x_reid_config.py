@@ -1,4 +1,4 @@
-"""Every choice X-ReID has; by default the paper's structure, and its code's numbers where the paper has none."""
+"""Every choice X-ReID has; by default its paper's structure, and its code's numbers where that states none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""X-ReID (AAAI 2026): prototypes of both modalities in place of texts, and interaction at several granularities.
+"""X-ReID (AAAI 2026): prototypes of both modalities in place of texts, interaction at several granularities.
 
 The structure is the paper's; what the paper leaves open is as in the authors' released code, which lacks half
 of it: the cross-modality update of the memories, LII, CII and its loss. Preset `released` does what that code

@@ -117,13 +117,14 @@ class CrossAttentionUnit(nn.Module):
         x = x + Wo concat(softmax(q k / 8) v),  q = Wq LN(x), k = Wk LN'(c), v = Wv c
         x = x + MLP(LN''(x))
 
-    Inner form from X-ReID's code; values are not normed there.
+    Inner form from X-ReID's code; values are not normed there. Departure: LN' has no shift, which could not
+    change an output (see `SingleQueryAttention`).
     """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.query_norm = nn.LayerNorm(dim)
-        self.context_norm = nn.LayerNorm(dim)
+        self.context_norm = nn.LayerNorm(dim, bias=False)
         self.attention = SingleQueryAttention(dim)
         self.mlp_norm = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, 4 * dim, "gelu")
