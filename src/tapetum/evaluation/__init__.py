@@ -8,6 +8,7 @@ from tapetum.evaluation.metrics import Scores, score_distances, score_embeddings
 from tapetum.evaluation.per_query import per_query_table, read_per_query, save_per_query
 from tapetum.evaluation.protocols import Protocol, Trial, create_protocol, protocol_names
 from tapetum.evaluation.ranking import RankedList, ranked_lists
+from tapetum.evaluation.reranking import rerank
 
 __all__ = [
     "DirectionScores",
@@ -31,6 +32,7 @@ __all__ = [
     "protocol_names",
     "ranked_lists",
     "read_per_query",
+    "rerank",
     "save_per_query",
     "score_distances",
     "score_embeddings",
