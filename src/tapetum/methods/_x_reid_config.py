@@ -1,4 +1,4 @@
-"""Every choice X-ReID has; by default its paper's structure, and its code's numbers where that states none."""
+"""Every choice X-ReID has; by default its paper's structure, and its code's numbers where there are no others."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def test_updates_are_those_of_a_loop(rule, seed):
         expected[name] = reference_update(bank, features.tolist(), labels.tolist(), allowed, 0.3)
     memory.update(features, labels, infrared, rule=rule, momentum=0.3)
     for name, bank in expected.items():
-        torch.testing.assert_close(getattr(memory, name), torch.tensor(bank).double(), atol=1e-12, rtol=0)
+        torch.testing.assert_close(
+            getattr(memory, name), torch.tensor(bank, dtype=torch.float64), atol=1e-12, rtol=0
+        )
 
 
 def test_the_worked_example():
