@@ -70,18 +70,15 @@ def _refuse(error: DataError | FileNotFoundError, as_json: bool) -> None:
 
 def _print(data: DataSet, seen: Examination) -> None:
     _print_sizes(data, seen)
+    for finding in seen.findings:
+        shown = len(finding.items) if finding.severity is Severity.ERROR else _SHOWN
+        say(f"- {'' if finding.severity is Severity.REMARK else f'{finding.severity}: '}{finding.text}")
+        for item in finding.items[:shown]:
+            say(f"    {item}")
+        if len(finding.items) > shown:
+            say(f"    and {len(finding.items) - shown} more (--json lists all)")
     for problem in seen.problems:
         note(str(problem))
-    for finding in seen.findings:
-        if finding.severity is not Severity.ERROR:
-            say(f"- {'warning: ' if finding.severity is Severity.WARNING else ''}{finding.text}")
-            for item in finding.items[:_SHOWN]:
-                say(f"    {item}")
-            if len(finding.items) > _SHOWN:
-                say(f"    and {len(finding.items) - _SHOWN} more (--json lists all)")
-    for finding in seen.findings:
-        if finding.severity is Severity.ERROR and finding.kind not in ("missing", "unreadable"):
-            note(f"{finding.text}: {', '.join(finding.items)}")
     if seen.problems:
         say(f"{len(seen.problems)} problem(s) with frames")
     else:

@@ -12,7 +12,7 @@ from tapetum.data.clips import (
     uniform,
     window,
 )
-from tapetum.data.datasets import Count, DataSet, Remark, dataset_names, read_dataset
+from tapetum.data.datasets import Count, DataSet, Fault, Remark, dataset_names, read_dataset
 from tapetum.data.datasets._manifest_table import ManifestError
 from tapetum.data.examination import Examination, Finding, Severity, examine
 from tapetum.data.frames import FrameCache, FrameFiles, FrameSource, open_frames, read_clip, read_frame
@@ -30,6 +30,7 @@ __all__ = [
     "CrossModalPkSampler",
     "DataSet",
     "Examination",
+    "Fault",
     "FileProblem",
     "Finding",
     "FrameCache",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data.checking import FileProblem, Progress, look_at_frames
-from tapetum.data.datasets._base import DataSet, Remark
+from tapetum.data.datasets._base import DataSet, Fault, Remark
 from tapetum.types import Id, Modality, Tracklet
 
 TRAIN, TEST = "train", "test"
@@ -186,7 +186,12 @@ def _reader_findings(data: DataSet) -> Iterator[Finding]:
             what = f"{count.what}: {count.found}, expected {count.expected}"
             yield Finding("count", Severity.WARNING, what)
     for note in data.notes:
-        yield Finding("note", Severity.REMARK if isinstance(note, Remark) else Severity.WARNING, note)
+        if isinstance(note, Fault):
+            yield Finding("missing", Severity.ERROR, str(note), note.items)
+        else:
+            yield Finding(
+                "note", Severity.REMARK if isinstance(note, Remark) else Severity.WARNING, str(note)
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +281,12 @@ def _kind(frames: _Frames, rows: Sequence[int], harmless: str) -> str:
 
 
 def _describe(frames: _Frames, rows: Sequence[int]) -> str:
-    """Equal frames with their sides and tracklets: "a.jpg (train, t1) = b.jpg (test, t2)"."""
-    owners = [frames.tracklets[int(frames.owner[row])].tracklet_id for row in rows]
-    named = zip(rows, owners, strict=True)
-    return " = ".join(f"{frames.path(row)} ({frames.side(row)}, {owner})" for row, owner in named)
+    """Equal frames, their sides, and their tracklets where paths do not name them: "a.jpg (test, t2) = ..."."""
+    texts = []
+    for row in rows:
+        path, owner = frames.path(row), frames.tracklets[int(frames.owner[row])].tracklet_id
+        texts.append(f"{path} ({frames.side(row)}{'' if path.endswith(owner) else f', {owner}'})")
+    return " = ".join(texts)
 
 
 def _cameras(tracklets: Sequence[Tracklet]) -> Iterator[CameraRow]:

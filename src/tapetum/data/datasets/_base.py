@@ -36,6 +36,22 @@ class Remark(str):
     __slots__ = ()
 
 
+class Fault(str):
+    """A note about pictures that ought to be there and are in no part, so that nobody else can miss them.
+
+    Attributes:
+        items: The pictures.
+    """
+
+    items: tuple[str, ...]
+
+    def __new__(cls, text: str, items: Sequence[str] = ()) -> Fault:
+        """The sentence `text` about `items`."""
+        made = super().__new__(cls, text)
+        made.items = tuple(items)
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class DataSet:
     """A data set as its own files divide it.
@@ -49,7 +65,7 @@ class DataSet:
         label_ids: Training identities in label order: label i is `label_ids[i]`.
         counts: Known counts of the true data beside what was found (empty where not applicable).
         notes: Oddities found while reading (dropped, short, foreign), one sentence each; those that need no
-            mending are a `Remark`.
+            mending are a `Remark`, those about missing pictures a `Fault`.
         variant: Which of the data set's own divisions this is, such as "trial=3"; "" where there is one.
         validation_ids: Training identities that the data set's own files set apart for validation.
     """

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tapetum.data.datasets._base import Count, DataSet, check_counts, check_root, is_synthetic
+from tapetum.data.datasets._base import Count, DataSet, Fault, check_counts, check_root, is_synthetic
 from tapetum.data.datasets._id_lists import IdList, read_twin_id_lists, refuse_shared_people
 from tapetum.data.datasets._person_folders import PersonFolders, folder_notes, scan_people
 from tapetum.types import Modality, Tracklet, TrackletSet
@@ -133,12 +133,15 @@ def _numbering_notes(scans: Collection[PersonFolders]) -> Iterator[str]:
             folder = f"{scan.folder}/{person:04d}"
             odd += [f"{folder}/{name}" for name in names if not _NUMBER.fullmatch(name)]
             present = {name[:4] for name in names}
-            numbers = (f"{number:04d}" for number in range(1, len(names) + 1))
-            gaps += [f"{folder}/{number}" for number in numbers if number not in present][:1]
+            last = max((int(number) for number in present if number.isdecimal()), default=0)
+            numbers = (f"{number:04d}" for number in range(1, max(last, len(names)) + 1))
+            gaps += [f"{folder}/{number}" for number in numbers if number not in present]
     if odd:
         yield f"{len(odd)} images have other names than four digits (first: {odd[0]}); kept"
     if gaps:
-        yield f"images of {len(gaps)} folders are not numbered from 0001 without gaps (first: no {gaps[0]})"
+        folders = len({gap.rpartition("/")[0] for gap in gaps})
+        what = f"images of {folders} folders are not numbered from 0001 without gaps (first: no {gaps[0]})"
+        yield Fault(what, [f"{gap}.jpg" for gap in gaps])
 
 
 def _counts(lists: Mapping[str, IdList], cameras: _Cameras) -> Iterator[Count]:
