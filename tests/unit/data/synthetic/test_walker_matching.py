@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tapetum.data.synthetic import regdb
 from tapetum.data.synthetic.options import WalkerOptions
 from tapetum.data.synthetic.population import Population
 from tapetum.types import Modality
@@ -16,14 +17,11 @@ def mean_average_precision(similarity, queries, gallery):
     return float(np.mean(values))
 
 
-class Tracklets:
-    def __init__(self, cues, identities=32, difficulty="medium"):
-        options = WalkerOptions(cues=cues, difficulty=difficulty)
-        population = Population(8, identities, options, test_identities=identities - 2)
-        plans = [plan for plan in population.plan("test") if len(plan.frame_numbers) >= 12]
-        self.frames = [population.render(plan) for plan in plans]
-        self.people = np.array([plan.index for plan in plans])
-        self.visible = np.array([plan.modality is Modality.VISIBLE for plan in plans])
+class Sequences:
+    """Frames of each tracklet, who they show, and whether they are visible."""
+
+    def __init__(self, frames, people, visible):
+        self.frames, self.people, self.visible = frames, np.array(people), np.array(visible)
 
     def score(self, feature):
         """Mean average precision, infrared query, by cosine."""
@@ -40,6 +38,28 @@ class Tracklets:
     def _score(self, similarity):
         seen = self.visible
         return mean_average_precision(similarity, self.people[~seen], self.people[seen])
+
+
+def tracklets_of(cues, identities=32, difficulty="medium"):
+    options = WalkerOptions(cues=cues, difficulty=difficulty)
+    population = Population(8, identities, options, test_identities=identities - 2)
+    plans = [plan for plan in population.plan("test") if len(plan.frame_numbers) >= 12]
+    return Sequences(
+        [population.render(plan) for plan in plans],
+        [plan.index for plan in plans],
+        [plan.modality is Modality.VISIBLE for plan in plans],
+    )
+
+
+def pictures_of(identities=24):
+    """Single pictures of a visible camera and one beside it, the same moments."""
+    plan = regdb.plan(8, identities, None, WalkerOptions())
+    drawn = [(job.what, frame) for job in plan.jobs for frame in plan.draw(job.what)]
+    return Sequences(
+        [frame[None] for _, frame in drawn],
+        [take.index for take, _ in drawn],
+        [take.mount.modality is Modality.VISIBLE for take, _ in drawn],
+    )
 
 
 def coarse(frames):
@@ -62,6 +82,14 @@ def colours(frames):
     return np.concatenate([np.histogram(frames[..., c], 16, (0, 256))[0] for c in range(3)]).astype(float)
 
 
+def outlines(frames):
+    """How much neighbouring pixels differ, whichever is brighter, `[288]`."""
+    grey = frames.astype(np.float64).mean(axis=(0, 3))
+    change = np.hypot(*np.gradient(grey))
+    picture = change.reshape(24, 4, 12, 4).mean(axis=(1, 3)).ravel()
+    return picture - picture.mean()
+
+
 def rhythm(frames):
     """Power per frequency in four horizontal bands of the picture."""
     motion = coarse(frames) - coarse(frames).mean(axis=0)
@@ -73,12 +101,12 @@ def rhythm(frames):
 
 @pytest.fixture(scope="module")
 def appearance():
-    return Tracklets("appearance")
+    return tracklets_of("appearance")
 
 
 @pytest.fixture(scope="module")
 def gait():
-    return Tracklets("gait", difficulty=0.0)
+    return tracklets_of("gait", difficulty=0.0)
 
 
 def test_colours_and_raw_pixels_are_near_chance(appearance):
@@ -89,7 +117,7 @@ def test_colours_and_raw_pixels_are_near_chance(appearance):
 
 
 def test_shape_leaves_colours_near_chance():
-    tracklets = Tracklets("shape")
+    tracklets = tracklets_of("shape")
     assert tracklets.score(colours) < tracklets.chance() + 0.04
 
 
@@ -101,3 +129,11 @@ def test_pooling_over_time_does_not_tell_a_gait(gait):
 
 def test_rhythm_tells_a_gait(gait):
     assert gait.score(rhythm) > gait.chance() + 0.3
+
+
+def test_single_pictures_of_the_same_moment():
+    pictures = pictures_of()
+    chance = pictures.chance()
+    assert pictures.score(colours) < chance + 0.04
+    assert pictures.score(mean_pixels) < chance + 0.04
+    assert pictures.score(outlines) > chance + 0.03
