@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from tapetum.cli import _console, inspection, listing, manifests, scoring, searching, synthesis, training
+from tapetum.cli import (
+    _console,
+    converting,
+    inspection,
+    listing,
+    manifests,
+    scoring,
+    searching,
+    synthesis,
+    training,
+)
 from tapetum.cli import demonstration as demonstration_commands
 
 app = typer.Typer(
@@ -31,6 +41,7 @@ for _commands in (
     inspection,
     manifests,
     training,
+    converting,
     scoring,
     searching,
     demonstration_commands,

@@ -1,4 +1,4 @@
-"""Every choice X-ReID has; by default its paper's structure, and its code's numbers where there are no others."""
+"""Every choice X-ReID has; defaults are the structure of its paper with the numbers of its code."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class FileTensors:
         for source in recipe.sources:
             if source not in self._stored:
                 raise CheckpointError(
-                    f"{self.path}: tensor {source!r} is missing (for {expected}); a CLIP file of "
+                    f"{self.path}: tensor {source!r} is missing (for {expected}); a file of "
                     f"{self.layout.title} has it"
                 )
         try:
