@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -34,8 +34,10 @@ class TrainingConfig(Config):
     ema: float | None = Field(
         None, gt=0, lt=1, description="decay per step of averaged weights, used for validation and the result"
     )
-    validation_identities: float = Field(
-        0, ge=0, description="training identities held out: a share below 1, or a number; 0: none"
+    validation_identities: Annotated[float, Field(ge=0)] | Literal["listed"] = Field(
+        0,
+        description="training identities held out: a share below 1, or a number; 0: none; listed: those that "
+        "the data set's own files set apart",
     )
     validate_every: int = Field(0, ge=0, description="epochs from one validation to the next; 0: never")
     keep: Literal["last", "best"] = Field("last", description="which weights become the result")
@@ -54,8 +56,9 @@ class TrainingConfig(Config):
             raise ValueError("validate_every needs validation_identities above 0 to validate on")
         if self.keep == "best" and not self.validate_every:
             raise ValueError("keep = best needs validate_every above 0 to compare by")
-        if self.validation_identities > 1 and self.validation_identities % 1:
-            raise ValueError(f"expected a share below 1 or a whole number, not {self.validation_identities}")
+        amount = self.validation_identities
+        if amount != "listed" and amount > 1 and amount % 1:
+            raise ValueError(f"expected a share below 1, a whole number or listed, not {amount}")
         return self
 
 

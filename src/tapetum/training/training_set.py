@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from tapetum.methods._base import AugmentConfig, Method, Stage
 from tapetum.training.config import TrainingConfig
 from tapetum.training.source import ValidationScores
 from tapetum.training.validation import score_both_directions
-from tapetum.types import Batch, Modality, Preprocessing, TrackletSet
+from tapetum.types import Batch, Id, Modality, Preprocessing, TrackletSet
 
 _PASS_BATCH = 32
 _HOLD_OUT_DRAWS = 11
@@ -200,19 +201,41 @@ def stage_seed(seed: int, stage: int) -> int:
     return int(mixed[0] >> np.uint64(1))
 
 
-def divide(dataset: DataSet, amount: float, seed: int) -> Division:
+def divide(dataset: DataSet, amount: float | Literal["listed"], seed: int) -> Division:
     """Hold out training identities to validate on, a function of `seed` alone.
 
     Only identities seen in both modalities are drawn, for only they have a match on the other side.
 
     Args:
         dataset: The data set; its test part is not looked at.
-        amount: A share of all training identities below 1, or a number; 0: none.
+        amount: A share of all training identities below 1, or a number; 0: none; "listed": those that the
+            data set's own files set apart.
         seed: The run's seed.
 
     Raises:
-        ValueError: More identities are asked for than can be spared.
+        ValueError: More identities are asked for than can be spared, or none is listed.
     """
+    out = set(_listed(dataset) if amount == "listed" else _drawn(dataset, amount, seed))
+    learnt = replace(
+        dataset,
+        train=dataset.train.where(lambda t: t.person_id not in out),
+        label_ids=tuple(i for i in dataset.label_ids if i not in out),
+    )
+    held_out = dataset.train.where(lambda t: t.person_id in out, f"{dataset.title}/validation")
+    return Division(learnt, held_out, fingerprint_tracklets(dataset.train, dataset.root))
+
+
+def _listed(dataset: DataSet) -> tuple[Id, ...]:
+    if not dataset.validation_ids:
+        raise ValueError(
+            f"{dataset.title} at {dataset.root} sets no training identities apart for validation; give a share "
+            "or a number as training.validation_identities"
+        )
+    return dataset.validation_ids
+
+
+def _drawn(dataset: DataSet, amount: float, seed: int) -> list[Id]:
+    """Training identities of both modalities, drawn by `seed`."""
     count = math.ceil(amount * len(dataset.label_ids)) if amount < 1 else int(amount)
     seen = {(t.person_id, t.modality) for t in dataset.train}
     eligible = [i for i in dataset.label_ids if all((i, modality) in seen for modality in Modality)]
@@ -222,14 +245,7 @@ def divide(dataset: DataSet, amount: float, seed: int) -> Division:
             "have both modalities, and some must be left to train on"
         )
     drawn = np.random.default_rng([seed, _HOLD_OUT_DRAWS]).permutation(len(eligible))[:count]
-    out = {eligible[int(i)] for i in drawn}
-    learnt = replace(
-        dataset,
-        train=dataset.train.where(lambda t: t.person_id not in out),
-        label_ids=tuple(i for i in dataset.label_ids if i not in out),
-    )
-    held_out = dataset.train.where(lambda t: t.person_id in out, f"{dataset.title}/validation")
-    return Division(learnt, held_out, fingerprint_tracklets(dataset.train, dataset.root))
+    return [eligible[int(i)] for i in drawn]
 
 
 def fingerprint_tracklets(tracklets: TrackletSet, root: Path) -> str:

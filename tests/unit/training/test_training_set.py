@@ -74,6 +74,14 @@ def test_a_share_is_rounded_up_and_none_is_none(dataset):
     assert divide(dataset, 0, seed=1).learnt.train.tracklets == dataset.train.tracklets
 
 
+def test_people_that_the_data_set_sets_apart_are_held_out(dataset):
+    division = divide(replace(dataset, validation_ids=(2, 5)), "listed", seed=1)
+    assert people(division.held_out) == {2, 5}
+    assert division.learnt.label_ids == (0, 1, 3, 4, 6)
+    with pytest.raises(ValueError, match="sets no training identities apart"):
+        divide(dataset, "listed", seed=1)
+
+
 def test_holding_out_everybody_is_refused(dataset):
     with pytest.raises(ValueError, match="cannot hold out 6 identities for validation: 6 of 7"):
         divide(dataset, 6, seed=1)
