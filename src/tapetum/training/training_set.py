@@ -228,8 +228,8 @@ def divide(dataset: DataSet, amount: float | Literal["listed"], seed: int) -> Di
 def _listed(dataset: DataSet) -> tuple[Id, ...]:
     if not dataset.validation_ids:
         raise ValueError(
-            f"{dataset.title} at {dataset.root} sets no training identities apart for validation; give a share "
-            "or a number as training.validation_identities"
+            f"{dataset.title} at {dataset.root} sets no training identities apart for validation; give a "
+            "share or a number as training.validation_identities"
         )
     return dataset.validation_ids
 
