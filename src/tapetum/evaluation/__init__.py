@@ -1,20 +1,28 @@
-"""Scores of rankings, by the field's protocols: CMC, mAP, mINP, ranked lists, and the level of chance."""
+"""Scores by the field's protocols, how sure they are, what distances mean, and which cameras fail."""
 
 from tapetum.evaluation.averages import DirectionScores
+from tapetum.evaluation.calibration import Calibration, Decision, calibrate
+from tapetum.evaluation.calibration_files import load_calibration, save_calibration
 from tapetum.evaluation.chance import chance_scores
 from tapetum.evaluation.confidence import Interval, Intervals, bootstrap, bootstrap_trials, over_trials
+from tapetum.evaluation.diagnosis import Diagnosis, diagnose
 from tapetum.evaluation.evaluate import Evaluation, Reranking, TrialResult, combine, evaluate
 from tapetum.evaluation.metrics import Scores, score_distances, score_embeddings
+from tapetum.evaluation.open_set import OpenSetScores, open_set_scores
 from tapetum.evaluation.per_query import per_query_table, read_per_query, save_per_query
 from tapetum.evaluation.protocols import Protocol, Trial, create_protocol, protocol_names
 from tapetum.evaluation.ranking import RankedList, ranked_lists
 from tapetum.evaluation.reranking import rerank
 
 __all__ = [
+    "Calibration",
+    "Decision",
+    "Diagnosis",
     "DirectionScores",
     "Evaluation",
     "Interval",
     "Intervals",
+    "OpenSetScores",
     "Protocol",
     "RankedList",
     "Reranking",
@@ -23,16 +31,21 @@ __all__ = [
     "TrialResult",
     "bootstrap",
     "bootstrap_trials",
+    "calibrate",
     "chance_scores",
     "combine",
     "create_protocol",
+    "diagnose",
     "evaluate",
+    "load_calibration",
+    "open_set_scores",
     "over_trials",
     "per_query_table",
     "protocol_names",
     "ranked_lists",
     "read_per_query",
     "rerank",
+    "save_calibration",
     "save_per_query",
     "score_distances",
     "score_embeddings",
