@@ -93,7 +93,7 @@ def evaluate_command(
         raise ValueError("--per-query lists what embeddings find by themselves; it does not go with --rerank")
     encoding = Encoding(sampling, batch_size, workers, precision, flip)
     rules = _Rules(protocol, seed, rerank, device)
-    scored = [_score(_open(source, data, root, encoding, device), data, rules) for source in sources]
+    scored = [_score(open_source(source, data, root, encoding, device), data, rules) for source in sources]
     found = combine([evaluation for _, evaluation in scored])
     content = {**found.to_json(), **({"flip": True} if flip else {})}
     if confidence:
@@ -116,14 +116,14 @@ class _Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """What is scored, and the data set's folder where that is known."""
 
     embeddings: Embeddings
     root: Path | None
 
 
-def _open(source: Path, data: str | None, root: Path | None, encoding: Encoding, device: str) -> _Source:
+def open_source(source: Path, data: str | None, root: Path | None, encoding: Encoding, device: str) -> Source:
     """Embeddings read from a folder, or made by a run of its data set's test part."""
     from tapetum.embedding_files import is_embeddings_folder, load_embeddings
     from tapetum.model import load
@@ -131,7 +131,7 @@ def _open(source: Path, data: str | None, root: Path | None, encoding: Encoding,
     if is_embeddings_folder(source):
         if encoding.flip:
             raise ValueError(f"{source} holds embeddings already; --flip acts where a run makes them")
-        return _Source(load_embeddings(source), root or (DataSpec.parse(data).root if data else None))
+        return Source(load_embeddings(source), root or (DataSpec.parse(data).root if data else None))
     if data is None and not source.exists():
         raise FileNotFoundError(f"{source}: no such folder or file")
     if data is None:
@@ -139,17 +139,22 @@ def _open(source: Path, data: str | None, root: Path | None, encoding: Encoding,
     DataSpec.parse(data)
     model = load(source, device=device)
     dataset = read_for(model, data)
-    return _Source(encoding.embed(model, dataset.test), root or dataset.root)
+    return Source(encoding.embed(model, dataset.test), root or dataset.root)
 
 
-def _score(source: _Source, data: str | None, rules: _Rules) -> tuple[Embeddings, Evaluation]:
+def usual_protocol(embeddings: Embeddings, data: str | None) -> str:
+    """Name of the protocol of the data set that was named, or that the embeddings are of."""
+    title = data.partition(":")[0] if data else embeddings.tracklets.name.partition("/")[0]
+    return title.partition("?")[0]
+
+
+def _score(source: Source, data: str | None, rules: _Rules) -> tuple[Embeddings, Evaluation]:
     from tapetum.evaluation import Reranking, evaluate
 
     embeddings = source.embeddings
-    title = data.partition(":")[0] if data else embeddings.tracklets.name.partition("/")[0]
     found = evaluate(
         embeddings,
-        rules.protocol or title.partition("?")[0],
+        rules.protocol or usual_protocol(embeddings, data),
         seed=rules.seed,
         root=source.root,
         reranking=Reranking() if rules.rerank else None,
