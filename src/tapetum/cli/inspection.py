@@ -70,13 +70,15 @@ def _refuse(error: DataError | FileNotFoundError, as_json: bool) -> None:
 
 def _print(data: DataSet, seen: Examination) -> None:
     _print_sizes(data, seen)
+    told = {problem.path for problem in seen.problems}
     for finding in seen.findings:
-        shown = len(finding.items) if finding.severity is Severity.ERROR else _SHOWN
+        items = [item for item in finding.items if item not in told]
+        shown = len(items) if finding.severity is Severity.ERROR else _SHOWN
         say(f"- {'' if finding.severity is Severity.REMARK else f'{finding.severity}: '}{finding.text}")
-        for item in finding.items[:shown]:
+        for item in items[:shown]:
             say(f"    {item}")
-        if len(finding.items) > shown:
-            say(f"    and {len(finding.items) - shown} more (--json lists all)")
+        if len(items) > shown:
+            say(f"    and {len(items) - shown} more (--json lists all)")
     for problem in seen.problems:
         note(str(problem))
     if seen.problems:

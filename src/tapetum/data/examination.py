@@ -281,7 +281,7 @@ def _kind(frames: _Frames, rows: Sequence[int], harmless: str) -> str:
 
 
 def _describe(frames: _Frames, rows: Sequence[int]) -> str:
-    """Equal frames, their sides, and their tracklets where paths do not name them: "a.jpg (test, t2) = ..."."""
+    """Equal frames and their sides, with tracklets where paths do not name them: "a.jpg (test, t2) = ..."."""
     texts = []
     for row in rows:
         path, owner = frames.path(row), frames.tracklets[int(frames.owner[row])].tracklet_id

@@ -268,7 +268,7 @@ def _notes(
             yield sentence if sentence.endswith("?") else Remark(sentence)
     beside = [name for name in ("video", "track", *(["frame"] * (groups.place == "folder"))) if name in table]
     for name in beside:
-        yield f"column {name!r} is not looked at beside {groups.place!r}"
+        yield Remark(f"column {name!r} is not looked at beside {groups.place!r}")
     outside = sum(1 for place in table.column(groups.place).values if _leads_out(place, table.file.parent))
     unknown = sum(t.person_id is None for t in tracklets)
     nowhere = fields.split.at(groups.first).count("") if fields.has_split else 0
