@@ -285,7 +285,8 @@ def _describe(frames: _Frames, rows: Sequence[int]) -> str:
     texts = []
     for row in rows:
         path, owner = frames.path(row), frames.tracklets[int(frames.owner[row])].tracklet_id
-        texts.append(f"{path} ({frames.side(row)}{'' if path.endswith(owner) else f', {owner}'})")
+        alone = f"/{path}".endswith(f"/{owner}")  # an image, which is named after its place
+        texts.append(f"{path} ({frames.side(row)}{'' if alone else f', {owner}'})")
     return " = ".join(texts)
 
 

@@ -88,3 +88,48 @@ def test_missing_places_are_named(ask, tmp_path, broken):
     assert "hitsz-vcm, " in refused.err
     refused = ask("doctor", f"hitsz-vmc:{broken}")
     assert (refused.code, "did you mean 'hitsz-vcm'?" in refused.err) == (1, True)
+
+
+def test_doctor_finds_a_training_picture_in_the_test_part(ask, broken):
+    data = read_dataset(f"hitsz-vcm:{broken}")
+    source, place = data.train[0].frames[0], data.test[0].frames[0]
+    (broken / place).write_bytes((broken / source).read_bytes())
+    looked = ask("doctor", f"hitsz-vcm:{broken}")
+    assert looked.code == 0  # nothing is missing
+    assert "- warning: 1 pictures are in both training and test" in looked.out
+    assert f"{source} (train, {data.train[0].tracklet_id}) = {place} (test, " in looked.out
+    assert ask("doctor", f"hitsz-vcm:{broken}", "--strict", "--no-decode").code == 1
+    report = ask("doctor", f"hitsz-vcm:{broken}", "--strict", "--json")
+    assert (report.code, report.json["ok"]) == (1, False)
+    (leak,) = (finding for finding in report.json["findings"] if finding["kind"] == "leak")
+    assert leak["severity"] == "warning"
+
+
+def test_doctor_shows_cameras_and_people_without_a_partner(ask, broken):
+    rows = (broken / "info" / "track_test_info.txt").read_text().splitlines()
+    person = rows[-1].split()[3]
+
+    def rename(line):
+        fields = line.split()
+        return " ".join([*fields[:3], "99", fields[4]]) if fields[0] == "2" and fields[3] == person else line
+
+    spoil(broken, "track_test_info.txt", lambda lines: [rename(line) for line in lines])
+    looked = ask("doctor", f"hitsz-vcm:{broken}", "--no-decode")
+    assert looked.code == 0
+    assert f"- warning: test: 1 people are seen in infrared only\n    {person}\n" in looked.out
+    assert "- warning: test: 1 people are seen in visible only\n    99\n" in looked.out
+    assert "- warning: test: 24 frames in 2 tracklets are of another identity" in looked.out
+    assert "all frames are there; they were not decoded" in looked.out
+    assert ask("doctor", f"hitsz-vcm:{broken}", "--strict").code == 1
+    cameras = ask("doctor", f"hitsz-vcm:{broken}", "--json").json["cameras"]
+    assert {row["modality"] for row in cameras if row["camera"] % 2} == {"visible"}
+
+
+def test_doctor_shortens_long_lists(ask, broken):
+    for tracklet in read_dataset(f"hitsz-vcm:{broken}").train:
+        first, second = tracklet.frames[:2]
+        (broken / second).write_bytes((broken / first).read_bytes())
+    looked = ask("doctor", f"hitsz-vcm:{broken}", "--strict")
+    assert looked.code == 0  # remarks alone
+    assert "- 16 pictures occur again in their own tracklet" in looked.out
+    assert "    and 6 more (--json lists all)" in looked.out
