@@ -84,7 +84,7 @@ def _elements(content: bytes, order: str) -> Iterator[_Element]:
 
 
 def _numbers(flags: _Element, dimensions: _Element, numbers: list[_Element], order: str) -> NDArray[Any]:
-    if flags[0] != _FLAG_TYPE or len(flags[1]) != 8 or dimensions[0] not in _DIMENSION_TYPES:
+    if flags[0] != _FLAG_TYPE or dimensions[0] not in _DIMENSION_TYPES:
         raise ValueError("no matrix")
     (word,) = struct.unpack_from(f"{order}I", flags[1])
     shape = np.frombuffer(dimensions[1], dtype=f"{order}i4").tolist()

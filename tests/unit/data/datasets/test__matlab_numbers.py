@@ -88,6 +88,7 @@ def test_both_byte_orders_are_read(tmp_path, order, compressed):
         ),
         (header("<") + matrix("<", [6, 10], dimensions=(2,)), r"2 numbers in a matrix of shape \[2\]"),
         (header("<") + element("<", 14, b""), "damaged"),
+        (header("<") + struct.pack("<HH", 14, 5) + bytes(8), "damaged, .*an element of 5 bytes does not fit"),
         (header("<") + element("<", 15, b"no zlib stream"), "damaged"),
     ],
 )
