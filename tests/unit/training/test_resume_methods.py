@@ -52,6 +52,7 @@ LSMRL = {
     "prompt_stage": "two-stage",
     "prompt_learning": {"schedule": {"epochs": 1, "steps_per_epoch": 4, "warmup_epochs": 0}},
 }
+X_REID = {**COMMON, "weights": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,13 @@ def run(data, method, out, overrides, *options, die_at=-1):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "overrides", "deaths"), [("small-cnn", COMMON, [5]), ("lsmrl", LSMRL, [3, 5])]
+    ("method", "overrides", "deaths"),
+    [
+        ("small-cnn", COMMON, [5]),
+        ("lsmrl", LSMRL, [3, 5]),
+        ("x-reid", X_REID, [5]),
+        ("x-reid", {**X_REID, "rebuild_memory_each_epoch": True}, [6]),
+    ],
 )
 def test_killed_and_resumed(data, tmp_path, method, overrides, deaths):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
