@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tapetum.errors import CalibrationError
-from tapetum.evaluation._pair_counts import DISTANCES, MIDDLES, PairCounts
+from tapetum.evaluation.pair_counts import DISTANCES, MIDDLES, PairCounts
 
 FloatArray = NDArray[np.float64]
 Kind = Literal["logistic", "isotonic"]

@@ -19,8 +19,8 @@ import numpy as np
 
 from tapetum.errors import CalibrationError, ModelMismatchError
 from tapetum.evaluation._log_ratios import Kind, fit_log_ratio
-from tapetum.evaluation._pair_counts import Pairing, count_pairs, refuse_bad_vectors
-from tapetum.evaluation._pair_curves import PairCurve
+from tapetum.evaluation.pair_counts import Pairing, count_pairs, refuse_bad_vectors
+from tapetum.evaluation.pair_curves import PairCurve
 from tapetum.types import Embeddings, Id, TrackletSet
 
 

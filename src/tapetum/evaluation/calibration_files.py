@@ -1,6 +1,6 @@
 """A calibration as a JSON file: the curves with the counts they stand on, and whose distances they read.
 
-Counts are lists over levels of distance (see `_pair_counts`), from the first to the last level that has any.
+Counts are lists over levels of distance (see `pair_counts`), from the first to the last level that has any.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from tapetum.errors import DataError, ModelMismatchError
 from tapetum.evaluation._identities import IntArray
 from tapetum.evaluation._log_ratios import check_prior, log_ratio_from_json
-from tapetum.evaluation._pair_counts import LEVELS, LEVELS_PER_UNIT, PairCounts, Pairing
-from tapetum.evaluation._pair_curves import PairCurve
+from tapetum.evaluation.pair_counts import LEVELS, LEVELS_PER_UNIT, PairCounts, Pairing
+from tapetum.evaluation.pair_curves import PairCurve
 from tapetum.evaluation.calibration import Calibration
 from tapetum.files import replace_text
 

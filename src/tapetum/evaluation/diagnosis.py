@@ -27,7 +27,7 @@ from tapetum.evaluation._camera_measures import (
 )
 from tapetum.evaluation._comparisons import Group
 from tapetum.evaluation._findings import Finding, find, group, is_enough, sides
-from tapetum.evaluation._pair_counts import LEVELS, PairCounts, refuse_bad_vectors
+from tapetum.evaluation.pair_counts import LEVELS, PairCounts, refuse_bad_vectors
 from tapetum.evaluation.confidence import Interval, check_level, clustered, draws
 from tapetum.evaluation.evaluate import Evaluation
 from tapetum.types import Embeddings, Id

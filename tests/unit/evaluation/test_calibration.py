@@ -3,7 +3,7 @@ import pytest
 
 from tapetum.errors import CalibrationError, DataError, ModelMismatchError
 from tapetum.evaluation import Trial
-from tapetum.evaluation._pair_counts import Pairing
+from tapetum.evaluation.pair_counts import Pairing
 from tapetum.evaluation.calibration import calibrate, of_people, split_people
 from tapetum.evaluation.calibration_files import load_calibration, save_calibration
 from tapetum.evaluation.open_set import open_set_scores

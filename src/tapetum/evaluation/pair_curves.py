@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tapetum.evaluation._log_ratios import LogRatio, check_prior, probability_of
-from tapetum.evaluation._pair_counts import MIDDLES, PairCounts, Pairing
+from tapetum.evaluation.pair_counts import MIDDLES, PairCounts, Pairing
 
 FloatArray = NDArray[np.float64]
 
