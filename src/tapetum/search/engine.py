@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data.pictures import guess_modality, tracklet_from_path
+from tapetum.evaluation.calibration import Calibration
 from tapetum.search.gallery import Gallery, refuse_other_model
+from tapetum.search.probabilities import with_probabilities
 from tapetum.search.query import Filter, SearchResult
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
@@ -33,15 +35,23 @@ class Encoder(Protocol):
 class SearchEngine:
     """A gallery and the model that its embeddings are of."""
 
-    def __init__(self, gallery: Gallery, model: Encoder) -> None:
+    def __init__(self, gallery: Gallery, model: Encoder, calibration: Calibration | None = None) -> None:
         """Bring both together.
 
+        Args:
+            gallery: Where to search.
+            model: Of the gallery's embeddings.
+            calibration: What the model's distances mean; hits then carry probabilities.
+
         Raises:
-            ModelMismatchError: The gallery's embeddings are of another model.
+            ModelMismatchError: The gallery's embeddings, or the calibration, are of another model.
         """
         refuse_other_model(model.fingerprint, gallery.info().model)
+        if calibration is not None:
+            calibration.refuse_other_model(model.fingerprint)
         self.gallery = gallery
         self.model = model
+        self.calibration = calibration
 
     def search(
         self,
@@ -50,6 +60,8 @@ class SearchEngine:
         modality: Modality | str | None = None,
         top: int = 20,
         where: Filter | None = None,
+        min_probability: float | None = None,
+        prior: float | None = None,
     ) -> SearchResult:
         """The tracklets of the gallery nearest to a query.
 
@@ -59,13 +71,27 @@ class SearchEngine:
                 has no colour.
             top: At most this many hits.
             where: Which tracklets are looked at; None: all.
+            min_probability: With a calibration: where no hit reaches it, the answer is unknown.
+            prior: With a calibration: probability that a tracklet shows the person, before it is compared;
+                None: that of the calibration.
 
         Raises:
             FileNotFoundError: A file or folder is missing.
             DataError: A folder without pictures, or a file that is no picture.
             ModelMismatchError: The gallery was filled by another model meanwhile.
+            CalibrationError: A probability is wished that some hit cannot have.
+            ValueError: A probability out of range, or one that is wished without a calibration.
         """
-        return self.gallery.search(self.embed(query, modality=modality), top=top, where=where)
+        asked = self.embed(query, modality=modality)
+        found = self.gallery.search(asked, top=top, where=where)
+        if self.calibration is not None:
+            seen = asked.tracklets[0].modality
+            return with_probabilities(
+                found, self.calibration, seen, min_probability=min_probability, prior=prior
+            )
+        if min_probability is not None or prior is not None:
+            raise ValueError("probabilities need a calibration of the gallery's model")
+        return found
 
     def embed(self, query: Query, *, modality: Modality | str | None = None) -> Embeddings:
         """The embedding of a query: one row."""

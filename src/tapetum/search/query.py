@@ -73,11 +73,13 @@ class Hit:
         tracklet: What was found.
         similarity: Cosine, -1..1; higher is nearer.
         rank: Place in the answer, counted from 1.
+        probability: That it shows the person of the query; None without a calibration for its modality.
     """
 
     tracklet: Tracklet
     similarity: float
     rank: int
+    probability: float | None = None
 
     @property
     def distance(self) -> float:
@@ -94,12 +96,14 @@ class SearchResult(Sequence[Hit]):
         exact: True where every tracklet that passes the filter was compared.
         searched: Number of tracklets that pass the filter.
         recall: Where not exact, the share of true nearest tracklets that the index is known to find.
+        min_probability: What a hit must reach to be an answer; None: nothing was wished.
     """
 
     hits: tuple[Hit, ...]
     exact: bool
     searched: int
     recall: float | None = None
+    min_probability: float | None = None
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -109,6 +113,13 @@ class SearchResult(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a probability was wished that no hit reaches: the person is not known to be here."""
+        if self.min_probability is None:
+            return False
+        return all(hit.probability is None or hit.probability < self.min_probability for hit in self.hits)
 
     @property
     def manner(self) -> str:
