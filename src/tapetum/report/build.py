@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from tapetum.config import to_yaml
+from tapetum.evaluation.diagnosis import diagnose
 from tapetum.files import replace_text
+from tapetum.report.cameras import describe_cameras, describe_modalities
 from tapetum.report.data import ReportData
-from tapetum.report.extra import load_extra
 from tapetum.report.learning import describe_learning
-from tapetum.report.palette import css_variables
 from tapetum.report.rankings import ranked_strips
+from tapetum.report.rendering import render
 from tapetum.report.samples import sample_tracklets
 from tapetum.report.score_tables import score_table
 from tapetum.report.sections import (
@@ -27,6 +26,9 @@ from tapetum.report.sections import (
     summary,
     tiles,
 )
+
+_SAMPLES = 500
+"""Draws of people for the intervals beside each camera's figures."""
 
 
 def build_report(out: Path, *, title: str, data: ReportData) -> Path:
@@ -44,7 +46,8 @@ def build_report(out: Path, *, title: str, data: ReportData) -> Path:
         DataError: A frame or the training log cannot be read.
         ValueError: The ranked lists are not those of the scores.
     """
-    text = _render({"title": title, **_overview(data), **_evidence(data), **_run(data)})
+    content = {"title": title, **_overview(data), **_evidence(data), **_cameras(data), **_run(data)}
+    text = render("page.html", content)
     out.parent.mkdir(parents=True, exist_ok=True)
     return replace_text(out, text)
 
@@ -79,6 +82,13 @@ def _evidence(data: ReportData) -> dict[str, Any]:
     }
 
 
+def _cameras(data: ReportData) -> dict[str, Any]:
+    """The method's results by cameras, where there are several of them."""
+    diagnosis = diagnose(data.test, data.results[data.method], samples=_SAMPLES)
+    cameras = describe_cameras(diagnosis)
+    return {"cameras": cameras, "modalities": describe_modalities(diagnosis) if cameras else None}
+
+
 def _run(data: ReportData) -> dict[str, Any]:
     return {
         "counts": describe_counts(data),
@@ -86,15 +96,3 @@ def _run(data: ReportData) -> dict[str, Any]:
         "environment": list(data.environment.items()),
         "config": to_yaml(data.config) if data.config else "",
     }
-
-
-def _render(page: Mapping[str, Any]) -> str:
-    """The page's HTML; all text is escaped, but for the style sheet and the plots drawn here."""
-    jinja2, folder = load_extra("jinja2"), files("tapetum.report")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(folder.joinpath("page.html").read_text(encoding="utf-8"))
-    style = css_variables() + folder.joinpath("page.css").read_text(encoding="utf-8")
-    text: str = template.render(page=page, style=style)
-    return text
