@@ -54,8 +54,8 @@ class Model:
         Args:
             items: Tracklets, image files (one frame each), folders (one tracklet each), or one such alone.
             batch_size: Clips in a batch; it changes no number but for rounding.
-            modality: Of the paths among the items; None: guessed from each one's first frame, infrared
-                where it has no colour. Tracklets have their own.
+            modality: Of the paths among the items; None: decided from the colours of a few frames of each
+                (see `detect_modality`). Tracklets have their own.
 
         Raises:
             FileNotFoundError: A path leads nowhere.

@@ -36,7 +36,7 @@ class Finding:
     """Something found in a data set.
 
     Attributes:
-        kind: What kind of thing, a fixed word for programs; docs/datasets/manifest.md lists them.
+        kind: What kind of thing, a fixed word for programs; docs/doctor.md lists them.
         severity: How much it matters.
         text: One sentence.
         items: All files, tracklets or people that it is about.

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from tapetum.data.pictures import guess_modality, tracklet_from_path
+from tapetum.data.pictures import files_below, guess_modality, images_in, natural_key, tracklet_from_path
 from tapetum.errors import DataError
 from tapetum.types import Modality
 
@@ -43,3 +45,32 @@ def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "a.png").write_text("no picture")
     with pytest.raises(DataError, match=r"a\.png"):
         tracklet_from_path(tmp_path / "a.png")
+
+
+@given(st.lists(st.text(st.sampled_from("a01²9.٣"), max_size=5)))
+def test_names_have_one_order_whatever_they_are(names):
+    ordered = sorted(names, key=natural_key)
+    assert sorted(ordered[::-1], key=natural_key) == ordered
+
+
+def test_hidden_files_are_no_frames(tmp_path):
+    write(tmp_path / "1.png", (0, 0, 0))
+    write(tmp_path / "._1.png", (0, 0, 0))
+    (tmp_path / "2.png").mkdir()
+    assert images_in(tmp_path) == (str(tmp_path / "1.png"),)
+
+
+def test_files_below_a_folder_come_in_natural_order(tmp_path):
+    for name in ("b/10.png", "b/9.txt", "a.png", "10/x", "9/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert files_below(tmp_path) == ["9/x", "10/x", "a.png", "b/9.txt", "b/10.png"]
+    with pytest.raises(FileNotFoundError):
+        files_below(tmp_path / "none")
+
+
+def test_the_modality_of_a_folder_is_that_of_most_frames(tmp_path):
+    write(tmp_path / "1.png", (0, 0, 0))
+    for number in (2, 3):
+        write(tmp_path / f"{number}.png", (90, 0, 10))
+    assert tracklet_from_path(tmp_path).modality is Modality.VISIBLE
