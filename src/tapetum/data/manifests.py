@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from tapetum.data.datasets._identity_split import check_split, draw_test_people
-from tapetum.data.datasets._manifest_table import COLUMNS, SUFFIXES
+from tapetum.data.datasets._manifest_table import COLUMNS, SUFFIXES, write_table
 from tapetum.data.datasets._manifest_values import (
     AUTO,
     INFRARED_WORDS,
@@ -26,11 +20,10 @@ from tapetum.data.datasets._manifest_values import (
     read_time,
 )
 from tapetum.data.datasets.manifest import NAME
-from tapetum.data.modality_detection import ModalityGuess, detect_modality
+from tapetum.data.modality_detection import ModalityGuess, detect_modalities
 from tapetum.data.path_patterns import PathPattern
 from tapetum.data.pictures import files_below, is_image
 from tapetum.errors import DataError
-from tapetum.files import replace_file
 from tapetum.types import Id, Modality
 
 FIELDS = ("person_id", "modality", "camera_id", "tracklet_id", "frame", "time", "split")
@@ -302,30 +295,17 @@ def _decide_modalities(
     if all("modality" in group[0] for group in tracklets.values()):
         return {}
 
-    def guess(group: list[Row]) -> ModalityGuess | DataError:
-        try:
-            return detect_modality([str(folder / row["path"]) for row in group])
-        except DataError as error:
-            return error
-
+    paths = [[str(folder / row["path"]) for row in group] for group in tracklets.values()]
     found: dict[str, ModalityGuess] = {}
     wrong: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            guesses = pool.map(guess, tracklets.values())
-            for done, (name, seen) in enumerate(zip(tracklets, guesses, strict=True), start=1):
-                if isinstance(seen, DataError):
-                    wrong.append(f"modality cannot be decided: {seen}")
-                else:
-                    found[name] = seen
-                    for row in tracklets[name]:
-                        row["modality"] = seen.modality.value
-                        row["modality_certainty"] = f"{seen.certainty:.4f}"
-                if progress is not None:
-                    progress(done, len(tracklets))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    for name, seen in zip(tracklets, detect_modalities(paths, progress=progress), strict=True):
+        if isinstance(seen, DataError):
+            wrong.append(f"modality cannot be decided: {seen}")
+            continue
+        found[name] = seen
+        for row in tracklets[name]:
+            row["modality"] = seen.modality.value
+            row["modality_certainty"] = f"{seen.certainty:.4f}"
     _refuse(wrong)
     return found
 
@@ -346,26 +326,14 @@ def _divide(rows: Sequence[Row], test_share: float, seed: int) -> None:
 
 
 def _write(out: Path, folder: Path, rows: Sequence[Row]) -> None:
-    """Write the rows as CSV or Parquet, all columns as texts."""
+    """Write the rows, with paths as they are seen from the file."""
     pictures, home = folder.absolute(), out.absolute().parent
     start = pictures.relative_to(home) if pictures.is_relative_to(home) else pictures
     prefix = "" if start == Path() else f"{start.as_posix().rstrip('/')}/"
     names = [name for name in COLUMNS if name in rows[0]]
     columns = [[row[name] for row in rows] for name in names]
     columns[0] = [prefix + path for path in columns[0]]
-
-    def write_csv(place: Path) -> None:
-        with place.open("w", encoding="utf-8", newline="") as text:
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(names)
-            writer.writerows(zip(*columns, strict=True))
-
-    def write_parquet(place: Path) -> None:
-        pq.write_table(
-            pa.table({name: pa.array(c, pa.string()) for name, c in zip(names, columns, strict=True)}), place
-        )
-
-    replace_file(out, write_csv if out.suffix.lower() == ".csv" else write_parquet)
+    write_table(out, dict(zip(names, columns, strict=True)))
 
 
 def _refuse(problems: Sequence[str]) -> None:

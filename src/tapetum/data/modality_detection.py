@@ -7,7 +7,9 @@ is left over is colour. docs/datasets/manifest.md has the measurements that the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +73,8 @@ def detect_modality(frames: Sequence[str], *, look_at: int = LOOKED_AT) -> Modal
         DataError: None of them can be read, or there are none.
         ValueError: `look_at` below 1.
     """
-    if look_at < 1:
-        raise ValueError(f"look_at is {look_at}; expected at least 1")
+    if not isinstance(look_at, int) or look_at < 1:
+        raise ValueError(f"look_at is {look_at!r}; expected a whole number from 1 on")
     if not len(frames):
         raise DataError("no frames to tell the modality from")
     count = min(look_at, len(frames))
@@ -89,6 +91,39 @@ def detect_modality(frames: Sequence[str], *, look_at: int = LOOKED_AT) -> Modal
     probability = float(np.mean(found))
     seen = Modality.VISIBLE if probability > 0.5 else Modality.INFRARED
     return ModalityGuess(seen, abs(2.0 * probability - 1.0))
+
+
+def detect_modalities(
+    tracklets: Sequence[Sequence[str]],
+    *,
+    look_at: int = LOOKED_AT,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[ModalityGuess | DataError]:
+    """What `detect_modality` says of each tracklet's frames, or why it can say nothing.
+
+    Args:
+        tracklets: Image files of each tracklet.
+        look_at: Most frames of a tracklet to look at.
+        progress: Called after each tracklet with (tracklets done, tracklets in all).
+    """
+
+    def detect(frames: Sequence[str]) -> ModalityGuess | DataError:
+        try:
+            return detect_modality(frames, look_at=look_at)
+        except DataError as error:
+            return error
+
+    found: list[ModalityGuess | DataError] = []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            for guess in pool.map(detect, tracklets):
+                found.append(guess)
+                if progress is not None:
+                    progress(len(found), len(tracklets))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return found
 
 
 def visible_probability(frame: Frames) -> float:

@@ -25,7 +25,9 @@ def test_lists_names_with_a_sentence_each(ask, command, known):
 def test_without_a_command_there_is_help(ask):
     found = ask("--help")
     assert found.code == 0
-    commands = "methods datasets protocols synth doctor train pretrain embed evaluate index search demo"
+    commands = (
+        "methods datasets protocols synth manifest doctor train pretrain embed evaluate index search demo"
+    )
     assert all(command in found.out for command in commands.split())
 
 

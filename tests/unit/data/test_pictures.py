@@ -50,7 +50,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
 @given(st.lists(st.text(st.sampled_from("a01²9.٣"), max_size=5)))
 def test_names_have_one_order_whatever_they_are(names):
     ordered = sorted(names, key=natural_key)
-    assert sorted(ordered[::-1], key=natural_key) == ordered
+    assert sorted([*names[1:], *names[:1]], key=natural_key) == ordered
 
 
 def test_hidden_files_are_no_frames(tmp_path):

@@ -26,10 +26,10 @@ def check_split(test_share: float | None, seed: int | None) -> tuple[float, int]
         ValueError: A share outside 0..1, or a negative seed.
     """
     share, start = TEST_SHARE if test_share is None else test_share, 0 if seed is None else seed
-    if not 0.0 <= share <= 1.0:
-        raise ValueError(f"test_share is {test_share}; expected 0 to 1")
-    if start < 0:
-        raise ValueError(f"seed is {seed}; expected at least 0")
+    if not isinstance(share, int | float) or not 0.0 <= share <= 1.0:
+        raise ValueError(f"test_share is {test_share!r}; expected a number from 0 to 1")
+    if not isinstance(start, int) or start < 0:
+        raise ValueError(f"seed is {seed!r}; expected a whole number from 0 on")
     return float(share), start
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tapetum.errors import DataError
+from tapetum.files import replace_file
 
 SUFFIXES = (".csv", ".parquet")
 COLUMNS = (
@@ -210,6 +211,26 @@ def read_table(file: Path) -> ManifestTable:
     return table
 
 
+def write_table(file: Path, columns: Mapping[str, Sequence[str]]) -> Path:
+    """Write columns of texts as CSV or Parquet, whichever the file's ending says, whole or not at all.
+
+    Raises:
+        OSError: The file cannot be written; what was there before is untouched.
+    """
+
+    def write_csv(place: Path) -> None:
+        with place.open("w", encoding="utf-8", newline="") as text:
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+
+    def write_parquet(place: Path) -> None:
+        arrays = {name: pa.array(texts, pa.string()) for name, texts in columns.items()}
+        pq.write_table(pa.table(arrays), place)
+
+    return replace_file(file, write_csv if file.suffix.lower() == ".csv" else write_parquet)
+
+
 def describe_unknown(name: str) -> str:
     """A sentence about a column that is not looked at.
 
@@ -260,14 +281,9 @@ def _read_csv(file: Path) -> ManifestTable:
         raise
     if odd:
         lines = record_lines(file, delimiter)
-        raise ManifestError(
-            file,
-            [
-                f"{file}:{lines[row.number - 1]}: {row.actual_columns} columns; "
-                f"expected {row.expected_columns}, as in the first line"
-                for row in odd
-            ],
-        )
+        expected = f"expected {odd[0].expected_columns}, as in the first line"
+        found = [f"{file}:{lines[row.number - 1]}: {row.actual_columns} columns; {expected}" for row in odd]
+        raise ManifestError(file, found)
     return ManifestTable(file, table, delimiter)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +35,7 @@ from tapetum.data.datasets._manifest_values import (
     read_split,
     read_times,
 )
-from tapetum.data.modality_detection import LOOKED_AT, ModalityGuess, detect_modality
+from tapetum.data.modality_detection import LOOKED_AT, ModalityGuess, detect_modalities
 from tapetum.errors import DataError
 from tapetum.types import Id, Modality, Tracklet, TrackletSet
 
@@ -197,19 +196,13 @@ def _guess_modalities(
     """
     open_ones = [t for t, seen in enumerate(fields.modality.at(groups.first)) if seen is None]
 
-    def guess(tracklet: int) -> ModalityGuess | DataError:
-        try:
-            return detect_modality(frames[tracklet], look_at=look_at)
-        except DataError as error:
-            return error
-
     guesses: dict[int, ModalityGuess] = {}
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for tracklet, found in zip(open_ones, pool.map(guess, open_ones), strict=True):
-            if isinstance(found, DataError):
-                problems.add(int(groups.first[tracklet]), f"modality cannot be decided: {found}")
-            else:
-                guesses[tracklet] = found
+    found = detect_modalities([frames[tracklet] for tracklet in open_ones], look_at=look_at)
+    for tracklet, seen in zip(open_ones, found, strict=True):
+        if isinstance(seen, DataError):
+            problems.add(int(groups.first[tracklet]), f"modality cannot be decided: {seen}")
+        else:
+            guesses[tracklet] = seen
     problems.refuse()
     return guesses
 

@@ -38,7 +38,9 @@ def test_someone_is_left_on_either_side(people, paired, share, seed):
             assert tested == share * len(group)
 
 
-@pytest.mark.parametrize(("share", "seed"), [(-0.1, 0), (1.1, 0), (float("nan"), 0), (0.5, -1)])
+@pytest.mark.parametrize(
+    ("share", "seed"), [(-0.1, 0), (1.1, 0), (float("nan"), 0), ("half", 0), (0.5, -1), (0.5, 1.5)]
+)
 def test_what_is_out_of_range_is_refused(share, seed):
-    with pytest.raises(ValueError, match=f"{'seed' if seed else 'test_share'} is {seed or share}"):
+    with pytest.raises(ValueError, match=f"{'seed' if seed else 'test_share'} is {seed or share!r}"):
         check_split(share, seed)
