@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def doctor(
     data: Annotated[str, typer.Argument(help="FORMAT:ROOT")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all items included.")] = False,
-    decode: Annotated[bool, typer.Option(" /--no-decode", help="Do not decode pictures: faster.")] = True,
+    no_decode: Annotated[bool, typer.Option("--no-decode", help="Decode no pictures: faster.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings, too.")] = False,
     threads: Annotated[int | None, typer.Option(help="Files at a time; default: one per core.")] = None,
 ) -> None:
@@ -40,7 +40,7 @@ def doctor(
         _refuse(error, as_json)
         raise typer.Exit(1) from None
     with progress_bar("tracklets") as progress:
-        seen = examine(found, decode=decode, threads=threads or os.cpu_count() or 1, progress=progress)
+        seen = examine(found, decode=not no_decode, threads=threads or os.cpu_count() or 1, progress=progress)
     well = seen.is_well(strict=strict)
     if as_json:
         print_json({"ok": well, "strict": strict, **seen.to_json()})
