@@ -26,6 +26,10 @@ class TrainingConfig(Config):
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto", description="auto: bf16-mixed on a CUDA device that has bfloat16, else 32-true"
     )
+    linears: Literal["auto", "torch", "onednn"] = Field(
+        "auto",
+        description="library for linear layers in float32 on a processor; auto: oneDNN where it is quicker",
+    )
     workers: int = Field(0, ge=0, description="processes that make batches ahead; 0: one thread")
     cache: Literal["auto", "always", "never"] = Field(
         "auto", description="keep all decoded training frames in memory; auto: where they fit in cache_gib"
@@ -78,6 +82,7 @@ RECORD = "record"
 FREE_ON_RESUME = frozenset(
     {
         "data",
+        "training.linears",
         "training.workers",
         "training.cache",
         "training.cache_gib",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tapetum.errors import MissingExtraError
 from tapetum.methods._base import Method, Stage
+from tapetum.models.backbones.linear import PRODUCTS, Product, has_onednn, quicker_by_onednn
 from tapetum.training.config import TrainingConfig
 from tapetum.types import Batch
 
@@ -64,6 +65,23 @@ def resolve_precision(precision: str, device: str) -> Any:
     if precision != "auto":
         return precision
     return "bf16-mixed" if device == "cuda" and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def choose_onednn_products(fabric: Fabric, config: TrainingConfig) -> tuple[Product, ...]:
+    """The products of linear layers to compute by oneDNN: none on an accelerator or in bfloat16.
+
+    Raises:
+        ValueError: oneDNN is asked for and torch does not have it here.
+    """
+    is_float32 = resolve_precision(config.precision, fabric.device.type) == "32-true"
+    if fabric.device.type != "cpu" or not is_float32 or config.linears == "torch":
+        return ()
+    if config.linears == "onednn":
+        if not has_onednn():
+            raise ValueError("training.linears = 'onednn': this torch does not offer it on this processor")
+        return PRODUCTS
+    quicker = quicker_by_onednn()
+    return tuple(product for product in PRODUCTS if product in quicker)
 
 
 def create_forward(fabric: Fabric, method: Method, stage: Stage) -> Forward:

@@ -23,9 +23,10 @@ from tapetum.methods._checkpoint import (
     save_method,
     stored_tensors,
 )
+from tapetum.models.backbones.linear import onednn_products
 from tapetum.training.checkpoint import Position, TrainingState, list_states, load_state
 from tapetum.training.config import RunConfig, TrainingConfig
-from tapetum.training.devices import create_fabric
+from tapetum.training.devices import choose_onednn_products, create_fabric
 from tapetum.training.interrupt import polite_signals
 from tapetum.training.progress import Silent, TrainingProgress
 from tapetum.training.run_folder import RunFolder
@@ -154,12 +155,14 @@ def train_method(
     settings = settings if settings is not None else describe_run(method, config)
     fabric = fabric or create_fabric(config)
     if fabric.global_rank == 0:
-        folder.enter(settings, source.fingerprint, resume)
+        products = () if folder.config.is_file() else choose_onednn_products(fabric, config)
+        folder.enter(settings, source.fingerprint, resume, onednn_products=products)
     fabric.barrier()
     if folder.is_finished:
         return _finished(folder, progress)
     method.to(fabric.device)
     with (
+        onednn_products(folder.onednn_products),
         _own_randomness(fabric.device, config.seed),
         _open_session(method, source, config, folder, fabric, progress or Silent()) as (session, state),
     ):

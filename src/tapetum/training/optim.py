@@ -67,7 +67,7 @@ def create_optimizer(groups: Sequence[MergedGroup], config: OptimConfig, device:
         }
         for g in groups
     ]
-    kind = {"adamw": AdamW, "adam": Adam}[config.algorithm]
+    kind = AdamW if config.algorithm == "adamw" else Adam
     return kind(settings, betas=config.betas, fused=device.type in _FUSED_DEVICES)
 
 

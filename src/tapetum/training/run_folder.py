@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from tapetum.errors import CheckpointError, ConfigError
 from tapetum.files import replace_text
 from tapetum.training.config import FREE_ON_RESUME, RECORD, differences
 
+_ONEDNN = "onednn_products"
 _VERSIONS = ("tapetum", "torch", "numpy", "lightning-fabric", "pillow", "safetensors")
 
 
@@ -86,8 +87,21 @@ class RunFolder:
             )
             raise FileExistsError(f"{self.root} is not empty; {hint}")
 
-    def enter(self, settings: Mapping[str, Any], data_fingerprint: str, resume: bool) -> None:
+    def enter(
+        self,
+        settings: Mapping[str, Any],
+        data_fingerprint: str,
+        resume: bool,
+        *,
+        onednn_products: Sequence[str] = (),
+    ) -> None:
         """Start a run in the folder, or get ready to go on with the one in it.
+
+        Args:
+            settings: What the run is told.
+            data_fingerprint: Names its training data.
+            resume: Whether it may go on.
+            onednn_products: Kept in the record of a run that starts, so that a resumed one rounds alike.
 
         Raises:
             FileExistsError: As `check`, and so are NotADirectoryError and ConfigError.
@@ -98,7 +112,8 @@ class RunFolder:
             self._check_same_data(data_fingerprint)
         else:
             self.root.mkdir(parents=True, exist_ok=True)
-            replace_text(self.config, to_yaml({**settings, RECORD: _describe_origin(data_fingerprint)}))
+            record = {**_describe_origin(data_fingerprint), _ONEDNN: list(onednn_products)}
+            replace_text(self.config, to_yaml({**settings, RECORD: record}))
         self.checkpoints.mkdir(exist_ok=True)
         for folder in (self.root, self.checkpoints):
             for path in filter(is_leftover, folder.iterdir()):
@@ -113,11 +128,21 @@ class RunFolder:
             raise ConfigError(f"{self.root} cannot be resumed with other settings: {listed}")
 
     def _check_same_data(self, data_fingerprint: str) -> None:
-        found = read_yaml(self.config).get(RECORD, {}).get("data_fingerprint")
+        found = self._record.get("data_fingerprint")
         if found != data_fingerprint:
             raise CheckpointError(
                 f"{self.root} was trained on other data: fingerprint {found}, now {data_fingerprint}"
             )
+
+    @property
+    def onednn_products(self) -> tuple[str, ...]:
+        """Products of linear layers that the run in the folder computes by oneDNN."""
+        return tuple(self._record.get(_ONEDNN, ()))
+
+    @property
+    def _record(self) -> dict[str, Any]:
+        record: dict[str, Any] = read_yaml(self.config).get(RECORD, {})
+        return record
 
     def planned_steps(self, stage: int) -> int | None:
         """Steps of a stage as once planned under a time limit; None where there is no plan yet."""

@@ -3,8 +3,10 @@ import json
 import pytest
 import torch
 
+from tapetum.config import read_yaml
 from tapetum.errors import CheckpointError, ConfigError
 from tapetum.methods._checkpoint import all_tensors, read_header, read_tensors, stored_tensors
+from tapetum.training import devices
 from tapetum.training.run_log import read_log
 
 EVERY_STEP = {"checkpoint_every_steps": 1}
@@ -382,3 +384,24 @@ def test_the_method_learns_which_cameras_its_indices_stand_for(toy, tmp_path, mo
     with pytest.raises(ValueError, match=r"built for 2 cameras, but .* seen by 3: 1, 2, 5"):
         toy.train_toy(tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize(("linears", "precision", "expected"), [
+    ("torch", "32-true", []),
+    ("onednn", "32-true", ["forward", "input", "weight"]),
+    ("onednn", "bf16-mixed", []),
+    ("auto", "32-true", ["weight"]),
+])  # fmt: skip
+def test_the_library_of_linear_layers_is_settled_as_a_run_starts(
+    toy, tmp_path, monkeypatch, linears, precision, expected
+):
+    monkeypatch.setattr(devices, "has_onednn", lambda: True)
+    monkeypatch.setattr(devices, "quicker_by_onednn", lambda: frozenset(("weight",)))
+    _, _, result = toy.train_toy(tmp_path / "run", {"linears": linears, "precision": precision})
+    assert read_yaml(result.folder / "config.yaml")["record"]["onednn_products"] == expected
+
+
+def test_a_library_that_is_not_there_is_refused(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "has_onednn", lambda: False)
+    with pytest.raises(ValueError, match=r"training\.linears = 'onednn'"):
+        toy.train_toy(tmp_path / "run", {"linears": "onednn"})

@@ -80,3 +80,11 @@ def test_planned_steps_are_kept(tmp_path):
     folder.plan_steps(0, 120)
     folder.plan_steps(1, 7)
     assert (folder.planned_steps(0), folder.planned_steps(1), folder.planned_steps(2)) == (120, 7, None)
+
+
+def test_a_resumed_run_multiplies_as_it_began(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.enter({"seed": 1}, "data", resume=False, onednn_products=("forward", "input"))
+    assert folder.onednn_products == ("forward", "input")
+    folder.enter({"seed": 1}, "data", resume=True, onednn_products=())
+    assert folder.onednn_products == ("forward", "input")

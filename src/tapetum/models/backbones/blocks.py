@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from tapetum.models.backbones.linear import Linear
+
 Activation = Literal["quick_gelu", "gelu"]
 """Non-linearity of the MLPs. It belongs to the weights: OpenAI's were trained with `quick_gelu`."""
 
@@ -107,9 +109,9 @@ class Attention(nn.Module):
         if width % heads:
             raise ValueError(f"width {width} is no multiple of heads {heads}")
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(width, 2 * width)
+        self.out = Linear(width, width)
 
     def forward(
         self, x: Tensor, pattern: AttentionPattern | None = None, *, queries: int | None = None
@@ -134,8 +136,8 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int, hidden: int, activation: Activation) -> None:
         super().__init__()
-        self.expand = nn.Linear(width, hidden)
-        self.contract = nn.Linear(hidden, width)
+        self.expand = Linear(width, hidden)
+        self.contract = Linear(hidden, width)
         self.activation = activation_function(activation)
 
     def forward(self, x: Tensor) -> Tensor:
