@@ -1,9 +1,9 @@
-"""How many distances of a row are smaller than a value, for many rows and values at once.
+"""At which places of their ranked rows some items stand, without ranking the rows.
 
-This is where scoring spends its time, so there are two ways on a processor, both exact: comparing the row
-with each value in turn, or sorting the row's values and searching. Which one is faster depends on the number
-of values and, up to seven-fold, on how fast the processor sorts; the ratio is measured once in a process. On
-an accelerator rows are sorted and searched there.
+An item's position is 1 + the number of items with a smaller distance, and of those with an equal distance and
+an earlier place in the gallery. This is where scoring spends its time. There are two ways, both exact: to
+compare the row with each value in turn, or to sort it by coarse keys and look closer where a key is shared.
+How many values make the second one faster is measured once in a process.
 """
 
 from __future__ import annotations
@@ -11,84 +11,87 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tapetum.evaluation._identities import IntArray
+from tapetum.evaluation._stable_order import stable_order
 
 FloatArray = NDArray[np.floating]
+
 _CHUNK_ROWS = 16
 _TILE_COLUMNS = 1 << 14  # 16 x 16,384 float32 are 1 MiB: they stay in a core's second-level cache
 _RUN_BYTES = 1 << 10
 _EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
 _BYTE = np.uint64(8)
+_KEYS = np.iinfo(np.int16)
+_CROWDED = 2  # candidates per item of a row beyond which looking closer costs more than a full order
 
 
-def count_below(distance: Tensor, values: FloatArray) -> tuple[IntArray, IntArray]:
-    """Per row: how many distances are smaller than each value, and how many are equal to it.
+def rank_rows(distance: FloatArray, values: FloatArray, places: IntArray, place: IntArray) -> IntArray:
+    """Position of some items of each row among all of its items.
 
     Args:
         distance: `[b, G]` without NaN.
-        values: `[b, P]` of the same floating type, ascending in each row.
+        values: `[b, P]` distances of the items of the same row, ascending; +inf beyond the last.
+        places: `[b, P]` their places in the gallery.
+        place: `[G]` place in the gallery of each column.
 
     Returns:
-        Two int64 arrays `[b, P]`; what stands at a value of +inf means nothing.
+        int64 `[b, P]`, counted from 1; what stands at a value of +inf means nothing.
     """
-    if distance.device.type != "cpu":
-        return _search_on_device(distance, values)
-    rows = distance.numpy()
-    count = _by_sorting if values.shape[1] > _sort_to_scan_ratio() else _by_scanning
-    below = np.zeros(values.shape, dtype=np.int64)
-    equal = np.zeros(values.shape, dtype=np.int64)
+    positions = np.ones(values.shape, dtype=np.int64)
 
-    def work(first: int) -> None:
-        chunk = slice(first, first + _CHUNK_ROWS)
+    def work(chunk: slice) -> None:
         finite = int((values[chunk] < np.inf).sum(axis=1).max())
-        below[chunk, :finite], equal[chunk, :finite] = count(rows[chunk], values[chunk, :finite])
+        if finite:
+            count = _by_keys if finite > _keys_to_scan_ratio() else _by_scanning
+            positions[chunk, :finite] = count(
+                distance[chunk], values[chunk, :finite], places[chunk, :finite], place
+            )
 
-    _for_chunks(work, len(rows))
-    return below, equal
+    _for_chunks(work, len(distance))
+    return positions
 
 
-def count_people_below(distance: Tensor, starts: IntArray, values: FloatArray) -> IntArray:
-    """Per row: how many people have a distance smaller than the row's value.
+def count_people_before(
+    distance: FloatArray, starts: IntArray, values: FloatArray, places: IntArray, place: IntArray
+) -> IntArray:
+    """How many people have an item before the item of each row that has a given distance and place.
 
     Args:
         distance: `[b, G]` in person order.
         starts: `[E + 1]` first column of each person, and G at the end.
-        values: `[b]`.
+        values: `[b]` distances of the items, each the nearest of its own person.
+        places: `[b]` their places in the gallery.
+        place: `[G]` place in the gallery of each column.
     """
-    if distance.device.type == "cpu":
-        nearest = np.minimum.reduceat(distance.numpy(), starts[:-1], axis=1)
-        return np.asarray((nearest < values[:, None]).sum(axis=1))
-    return _people_below_on_device(distance, starts, values)
+    nearest = np.minimum.reduceat(distance, starts[:-1], axis=1)
+    people = np.asarray((nearest < values[:, None]).sum(axis=1))
+    equal = (nearest == values[:, None]).sum(axis=1)
+    for row in np.flatnonzero((equal > 1) & (values < np.inf)):
+        same = np.flatnonzero(distance[row] == values[row])
+        earlier = np.searchsorted(starts, same[place[same] < places[row]], side="right") - 1
+        people[row] += np.unique(earlier[nearest[row, earlier] == values[row]]).size
+    return people
 
 
-def _people_below_on_device(distance: Tensor, starts: IntArray, values: FloatArray) -> IntArray:
-    person = torch.from_numpy(np.repeat(np.arange(len(starts) - 1), np.diff(starts))).to(distance.device)
-    nearest = distance.new_full((len(distance), len(starts) - 1), float("inf"))
-    nearest.scatter_reduce_(1, person.expand_as(distance), distance, "amin")
-    limit = torch.from_numpy(values).to(distance.device)
-    return (nearest < limit[:, None]).sum(dim=1).cpu().numpy()
-
-
-def _for_chunks(work: Callable[[int], None], rows: int) -> None:
-    """Call `work` with the first row of every chunk, on torch's number of threads (numpy frees the lock)."""
-    threads = min(torch.get_num_threads(), -(-rows // _CHUNK_ROWS))
-    firsts = range(0, rows, _CHUNK_ROWS)
+def _for_chunks(work: Callable[[slice], None], rows: int) -> None:
+    """Call `work` with every chunk of rows, on torch's number of threads (numpy frees the lock)."""
+    chunks = [slice(first, first + _CHUNK_ROWS) for first in range(0, rows, _CHUNK_ROWS)]
+    threads = min(torch.get_num_threads(), len(chunks))
     if threads < 2:
-        for first in firsts:
-            work(first)
+        for chunk in chunks:
+            work(chunk)
         return
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, firsts))
+        list(pool.map(work, chunks))
 
 
-def _by_scanning(rows: FloatArray, values: FloatArray) -> tuple[IntArray, IntArray]:
+def _by_scanning(rows: FloatArray, values: FloatArray, places: IntArray, place: IntArray) -> IntArray:
     """Compare every row with each of its values in turn, a tile of columns at a time."""
     counts = np.zeros((2, *values.shape), dtype=np.int64)
     for first in range(0, rows.shape[1], _TILE_COLUMNS):
@@ -101,7 +104,12 @@ def _by_scanning(rows: FloatArray, values: FloatArray) -> tuple[IntArray, IntArr
             np.less(tile, value, out=smaller)
             np.equal(tile, value, out=same)
             counts[:, :, slot] += _true_entries(masks)
-    return counts[0], counts[1]
+    positions: IntArray = counts[0] + 1
+    equal = counts[1]
+    for row, slot in np.argwhere((equal > 1) & (values < np.inf)):
+        ties = place[np.flatnonzero(rows[row] == values[row, slot])]
+        positions[row, slot] += np.count_nonzero(ties < places[row, slot])
+    return positions
 
 
 def _true_entries(masks: NDArray[np.bool_]) -> IntArray:
@@ -116,36 +124,90 @@ def _true_entries(masks: NDArray[np.bool_]) -> IntArray:
     return counts
 
 
-def _by_sorting(rows: FloatArray, values: FloatArray) -> tuple[IntArray, IntArray]:
-    """Sort every row's values, then search for its own."""
-    ordered = torch.from_numpy(np.sort(rows, axis=1))
-    return _search(ordered, torch.from_numpy(np.ascontiguousarray(values)))
+def _by_keys(rows: FloatArray, values: FloatArray, places: IntArray, place: IntArray) -> IntArray:
+    """Order every row by 16-bit keys, which numpy sorts by digits; compare exactly where a key is shared."""
+    low, scale = _key_range(values)
+    keys = _coarse_keys(rows, low, scale)
+    order = np.argsort(keys, axis=1, kind="stable")
+    asked = np.minimum(_coarse_keys(values, low, scale), _KEYS.max - 1)  # the highest is of none in the row
+    asked = np.concatenate([asked, asked + np.int16(1)], axis=1)
+    edges = np.stack(
+        [np.searchsorted(k, a, sorter=o) for k, a, o in zip(keys, asked, order, strict=True)]
+    ).reshape(len(rows), 2, -1)
+    first, last = edges[:, 0], np.where(values < np.inf, edges[:, 1], edges[:, 0])
+    crowded = (last - first).sum(axis=1) > _CROWDED * rows.shape[1]
+    last[crowded] = first[crowded]
+    positions: IntArray = first + 1 + _earlier_candidates(rows, values, places, place, order, first, last)
+    if crowded.any():
+        positions[crowded] = _by_ordering(rows[crowded], places[crowded], place)
+    return positions
 
 
-def _search_on_device(distance: Tensor, values: FloatArray) -> tuple[IntArray, IntArray]:
-    ordered = distance.sort(dim=1).values
-    return _search(ordered, torch.from_numpy(np.ascontiguousarray(values)).to(distance.device))
+def _key_range(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Of each row `[b, 1]`: the value of the second lowest key, and the keys to a unit; both finite."""
+    limits = np.finfo(values.dtype)
+    low, high = values[:, :1], np.where(values < np.inf, values, -np.inf).max(axis=1, keepdims=True)
+    low, high = np.where(low < np.inf, low, 0), np.where(low < np.inf, high, 0)
+    with np.errstate(over="ignore"):
+        span = np.clip(high - low, limits.tiny * 2**20, limits.max)
+    return low, (_KEYS.max - _KEYS.min - 3) / span
 
 
-def _search(ordered: Tensor, values: Tensor) -> tuple[IntArray, IntArray]:
-    below = torch.searchsorted(ordered, values)
-    through = torch.searchsorted(ordered, values, right=True)
-    return below.cpu().numpy(), (through - below).cpu().numpy()
+def _coarse_keys(values: FloatArray, low: FloatArray, scale: FloatArray) -> NDArray[np.int16]:
+    """Integers that never decrease where values grow: every step of the arithmetic keeps the order."""
+    with np.errstate(over="ignore"):
+        steps = values - low
+        steps *= scale
+    steps += _KEYS.min + 1
+    np.clip(steps, _KEYS.min, _KEYS.max, out=steps)
+    return steps.astype(np.int16)
+
+
+def _earlier_candidates(
+    rows: FloatArray,
+    values: FloatArray,
+    places: IntArray,
+    place: IntArray,
+    order: IntArray,
+    first: IntArray,
+    last: IntArray,
+) -> IntArray:
+    """`[b, P]` how many of the items `first` to `last` of the order by keys stand before each asked item."""
+    length = (last - first).ravel()
+    slot = np.repeat(np.arange(length.size), length)
+    row = slot // values.shape[1]
+    step = np.arange(slot.size) - np.repeat(np.cumsum(length) - length, length)
+    column = order[row, np.repeat(first.ravel(), length) + step]
+    found, wanted = rows[row, column], values.ravel()[slot]
+    earlier = found < wanted
+    ties = np.flatnonzero(found == wanted)
+    earlier[ties] = place[column[ties]] < places.ravel()[slot[ties]]
+    return np.bincount(slot[earlier], minlength=length.size).reshape(first.shape)
+
+
+def _by_ordering(rows: FloatArray, places: IntArray, place: IntArray) -> IntArray:
+    """Order the rows in full."""
+    order = stable_order(rows[:, np.argsort(place)])
+    positions = np.empty_like(order)
+    np.put_along_axis(positions, order, np.arange(1, order.shape[1] + 1)[None], axis=1)
+    return np.take_along_axis(positions, places, axis=1)
 
 
 @lru_cache(maxsize=1)
-def _sort_to_scan_ratio() -> float:
-    """How many values can be scanned for in the time of one sort, on this processor."""
-    rows: NDArray[np.float32] = (
-        np.random.default_rng(0).standard_normal((_CHUNK_ROWS, 1 << 14)).astype(np.float32)
+def _keys_to_scan_ratio() -> float:
+    """How many values can be scanned for in the time of one sort by keys, on this processor."""
+    place = np.arange(_TILE_COLUMNS)
+    rows = np.random.default_rng(0).standard_normal((_CHUNK_ROWS, _TILE_COLUMNS), dtype=np.float32)
+    places = np.argsort(rows, axis=1)[:, ::1024]
+    values = np.take_along_axis(rows, places, axis=1)
+    keys, scan = (
+        min(_seconds(partial(way, rows, values, places, place)) for _ in range(3))
+        for way in (_by_keys, _by_scanning)
     )
-    values = rows[:, :4].copy()
-    sort = min(_seconds(lambda: np.sort(rows, axis=1)) for _ in range(3))
-    scan = min(_seconds(lambda: _by_scanning(rows, values)) for _ in range(3)) / values.shape[1]
-    return float(sort / scan)
+    return float(keys / scan * values.shape[1])
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.thread_time()
     work()
-    return time.perf_counter() - start
+    return time.thread_time() - start

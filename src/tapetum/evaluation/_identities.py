@@ -69,31 +69,27 @@ class GalleryOrder:
     Attributes:
         codes: `[G]` person code of each gallery item, in gallery order.
         order: `[G]` gallery item at each column of the person order.
-        column: `[G]` column of each gallery item: the inverse of `order`.
         starts: `[E + 1]` first column of each person, and G at the end.
     """
 
     codes: IntArray
     order: IntArray
-    column: IntArray
     starts: IntArray
 
     @classmethod
     def of(cls, codes: IntArray) -> GalleryOrder:
         """Group a gallery by its person codes 0..E-1; items of a person keep their order."""
         order = np.argsort(codes, kind="stable")
-        column = np.empty_like(order)
-        column[order] = np.arange(len(order))
         people = int(codes.max()) + 1 if len(codes) else 0
         starts = np.searchsorted(codes[order], np.arange(people + 1))
-        return cls(codes, order, column, starts)
+        return cls(codes, order, starts)
 
-    def columns_of(self, codes: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
-        """Columns `[b, P]` of the people with `codes` `[b]`, padded, and which of them are no padding."""
-        known = codes >= 0
-        person = np.where(known, codes, 0)
-        start = self.starts[person]
-        count = np.where(known, self.starts[person + 1] - start, 0)
-        slot = np.arange(max(int(count.max(initial=0)), 1))
-        present = slot < count[:, None]
-        return np.where(present, start[:, None] + slot, 0), present
+    @property
+    def people(self) -> int:
+        """E, the number of people."""
+        return len(self.starts) - 1
+
+    def count_of(self, codes: IntArray) -> IntArray:
+        """How many gallery items show each of the people with `codes`; 0 for the code -1."""
+        count = np.append(np.diff(self.starts), 0)
+        return count[codes]

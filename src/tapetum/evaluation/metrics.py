@@ -18,11 +18,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tapetum.errors import ModelMismatchError, NoMatchError
+from tapetum.errors import NoMatchError
 from tapetum.evaluation._blocks import Block, distance_blocks, embedding_blocks
 from tapetum.evaluation._camera_rules import CameraRules, HiddenCameras
 from tapetum.evaluation._identities import GalleryOrder, Ids, IntArray, as_ids, shared_codes
-from tapetum.evaluation._positives import BlockRanks, rank_block
+from tapetum.evaluation._positives import BlockRanks, rank_blocks
+from tapetum.evaluation._vectors import refuse_other_lengths, refuse_other_models, refuse_unusable
 from tapetum.types import Embeddings
 
 Count = Literal["images", "identities"]
@@ -85,8 +86,8 @@ def score_distances(
     """Scores of a distance matrix.
 
     Args:
-        distance: `[Q, G]`, lower is nearer; infinite values are allowed. Floating types are compared as they
-            are, nothing is rounded.
+        distance: `[Q, G]`, finite, lower is nearer. Floating types are compared as they are, nothing is
+            rounded.
         query_ids: `[Q]` integers or texts. None means unknown: such a query is skipped.
         gallery_ids: `[G]`. An item that is nobody's true match (a distractor) stays in the list; give it an
             identifier that no query has (-1, say, is one like any other) or None, which never matches.
@@ -96,7 +97,8 @@ def score_distances(
         max_rank: Length of the CMC; shorter lists repeat their last value.
 
     Raises:
-        ValueError: Shapes that do not fit, a NaN (its query row is named), or an unknown `count`.
+        ValueError: Shapes that do not fit, a distance that is NaN or infinite (its query row is named), or an
+            unknown `count`.
         TypeError: `leave_out` is not boolean, or an identifier is neither integer nor text.
         NoMatchError: No query has a true match in the gallery, so there is nothing to average.
 
@@ -107,12 +109,15 @@ def score_distances(
         >>> s.cmc.tolist(), round(s.mean_ap, 4), round(s.mean_inp, 4)
         ([0.0, 1.0, 1.0], 0.5833, 0.6667)
     """
+    _check_settings(count, max_rank)
     matrix = _as_matrix(distance)
     query_codes, gallery = _codes(query_ids, gallery_ids)
     _check_shape(matrix, (len(query_codes), len(gallery.codes)), "distance")
     removed = None if leave_out is None else _as_mask(leave_out, matrix)
-    blocks = distance_blocks(matrix, removed, query_codes, gallery)
-    return _score(blocks, len(query_codes), gallery, count, max_rank)
+    _refuse_not_finite(matrix)
+    by_person = count == "identities" and matrix.device.type == "cpu"
+    blocks = distance_blocks(matrix, removed, query_codes, gallery, by_person=by_person)
+    return _score(blocks, np.arange(len(query_codes)), len(query_codes), gallery, count, max_rank)
 
 
 def score_embeddings(
@@ -146,20 +151,38 @@ def score_embeddings(
         dtype: float32 or float64, the type of the products.
 
     Raises:
-        ValueError: Lengths of the embeddings differ, or one of them is not finite.
+        ValueError: Lengths of the embeddings differ, or one of them is zero or not finite (its row and
+            tracklet are named).
         ModelMismatchError: Query and gallery were made by different models.
         NoMatchError: No query has a true match in the gallery, so there is nothing to average.
     """
+    _check_settings(count, max_rank)
     _check_embeddings(query, gallery)
     query_codes, order = _codes(
         [t.person_id for t in query.tracklets], [t.person_id for t in gallery.tracklets]
     )
     people = query_codes, order.codes
     rules = CameraRules.of(people, query.tracklets, gallery.tracklets, same_camera, hidden_cameras)
-    vectors = query.vectors, gallery.vectors
     where = torch.device(device or "cpu")
-    blocks = embedding_blocks(vectors, query_codes, order, rules, block, where, dtype)
-    return _score(blocks, len(query), order, count, max_rank)
+    asked = _askable(order.count_of(query_codes))
+    blocks = embedding_blocks(
+        (query.vectors, gallery.vectors),
+        asked,
+        query_codes,
+        order,
+        rules,
+        by_person=count == "identities" and where.type == "cpu",
+        block=block,
+        device=where,
+        dtype=dtype,
+    )
+    return _score(blocks, asked, len(query), order, count, max_rank)
+
+
+def _askable(true: IntArray) -> IntArray:
+    """Queries of people that the gallery shows; those with equally many true items are asked together."""
+    order = np.argsort(true, kind="stable")
+    return order[true[order] > 0]
 
 
 def _codes(query_ids: Ids, gallery_ids: Ids) -> tuple[IntArray, GalleryOrder]:
@@ -199,31 +222,50 @@ def _check_shape(matrix: Tensor | NDArray[np.bool_], expected: tuple[int, ...], 
         )
 
 
-def _check_embeddings(query: Embeddings, gallery: Embeddings) -> None:
-    if query.model and gallery.model and query.model != gallery.model:
-        raise ModelMismatchError(f"queries are of model {query.model}, the gallery of model {gallery.model}")
-    lengths = query.vectors.shape[1], gallery.vectors.shape[1]
-    if lengths[0] != lengths[1]:
-        raise ValueError(f"query embeddings have length {lengths[0]}, gallery embeddings {lengths[1]}")
-    for what, part in (("query", query), ("gallery", gallery)):
-        bad = ~np.isfinite(part.vectors).all(axis=1)
+def _refuse_not_finite(matrix: Tensor) -> None:
+    if not matrix.numel():
+        return
+    for found in (matrix.amin(dim=1), matrix.amax(dim=1)):  # both are NaN where the row holds one
+        bad = ~torch.isfinite(found)
         if bad.any():
-            raise ValueError(f"{what} embedding {int(bad.argmax())} holds a value that is not finite")
+            row = int(bad.nonzero()[0, 0])
+            raise ValueError(
+                f"distance holds {float(found[row])} in row {row} (query {row}); expected finite"
+            )
 
 
-def _score(
-    blocks: Iterable[Block], queries: int, gallery: GalleryOrder, count: Count, max_rank: int
-) -> Scores:
+def _check_embeddings(query: Embeddings, gallery: Embeddings) -> None:
+    refuse_other_models(query, gallery)
+    refuse_other_lengths(query.vectors, gallery.vectors)
+    refuse_unusable(query, "query")
+    refuse_unusable(gallery, "gallery")
+
+
+def _check_settings(count: Count, max_rank: int) -> None:
     if count not in get_args(Count):
         raise ValueError(f"unknown count {count!r}; known: {', '.join(get_args(Count))}")
     if max_rank < 1:
         raise ValueError(f"max_rank is {max_rank}; expected at least 1")
-    parts = [_score_block(rank_block(b, gallery, count == "identities")) for b in blocks]
+
+
+def _score(
+    blocks: Iterable[Block],
+    asked: IntArray,
+    queries: int,
+    gallery: GalleryOrder,
+    count: Count,
+    max_rank: int,
+) -> Scores:
+    """Scores of `queries` of which `asked` are in the blocks, in that order; the others have no true item."""
+    parts = [_score_block(ranks) for ranks in rank_blocks(blocks, gallery, count == "identities")]
     if not any((first > 0).any() for *_, first in parts):
         raise NoMatchError(
             f"none of {queries} queries has a true match among {len(gallery.codes)} gallery items"
         )
-    average_precision, inp, first_rank = (np.concatenate(column) for column in zip(*parts, strict=True))
+    average_precision, inp = np.full((2, queries), np.nan)
+    first_rank = np.zeros(queries, dtype=np.int64)
+    for whole, column in zip((average_precision, inp, first_rank), zip(*parts, strict=True), strict=True):
+        whole[asked] = np.concatenate(column)
     return summarise(average_precision, inp, first_rank, max_rank)
 
 

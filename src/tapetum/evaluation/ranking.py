@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.evaluation._identities import IntArray
-from tapetum.evaluation._positives import COLUMN, stable_keys
+from tapetum.evaluation._stable_order import COLUMN, stable_keys
 from tapetum.evaluation._trial_pairs import PairBlock, pair_blocks
 from tapetum.evaluation.protocols._base import Trial
 from tapetum.types import Embeddings

@@ -125,13 +125,6 @@ def test_copies_of_a_wrong_person_do_not_change_the_identity_count():
     assert (images[1].cmc <= images[0].cmc).all()
 
 
-def test_infinite_distances_are_ranked_last_but_kept():
-    scores = score_distances([[math.inf, math.inf, 0.0]], [7], [3, 7, 5], leave_out=[[False] * 3])
-    assert scores.first_rank[0] == 3
-    left = score_distances([[math.inf, math.inf, 0.0]], [7], [3, 7, 5], leave_out=[[True, False, False]])
-    assert left.first_rank[0] == 2
-
-
 def test_blocks_change_nothing(monkeypatch):
     rng = np.random.default_rng(1)
     distance, ids = (
@@ -172,11 +165,13 @@ def test_nothing_to_score_is_refused(queries, gallery):
         score_distances(np.zeros((queries, gallery)), [1] * queries, [1] * gallery)
 
 
-def test_nan_is_refused_with_its_row():
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("leave_out", [None, np.ones((300, 4), bool)])
+def test_distances_that_are_not_finite_are_refused_with_their_row(value, leave_out):
     distance = np.array(DISTANCE * 100)
-    distance[271, 2] = math.nan
-    with pytest.raises(ValueError, match="NaN in row 271"):
-        score_distances(distance, QUERY_IDS * 100, GALLERY_IDS)
+    distance[271, 2] = value
+    with pytest.raises(ValueError, match=f"distance holds {value} in row 271"):
+        score_distances(distance, QUERY_IDS * 100, GALLERY_IDS, leave_out=leave_out)
 
 
 def test_ranks_outside_the_cmc_are_refused():
@@ -250,15 +245,28 @@ def test_copies_in_the_gallery_tie():
             make(np.ones((1, 3)), [1]),
             make([[1, 1, 1], [1, math.nan, 1]], [1, 1]),
             ValueError,
-            "gallery embedding 1 holds",
+            r"gallery embedding 1 \(tracklet 1\) holds",
         ),
-        (make([[math.inf, 1, 1]], [1]), make(np.ones((1, 3)), [1]), ValueError, "query embedding 0 holds"),
+        (make([[math.inf, 1, 1]], [1]), make(np.ones((1, 3)), [1]), ValueError, "query embedding 0 .* holds"),
+        (
+            make([[1, 1], [0, 0]], [1, 1]),
+            make([[1, 1]], [1]),
+            ValueError,
+            r"query embedding 1 \(tracklet 1\) is z",
+        ),
+        (make([[1, 1]], [1]), make([[1e20, 1]], [1]), ValueError, r"too long: its largest value is 1e\+20"),
         (make(np.ones((1, 3)), [1]), make(np.ones((0, 3)), []), NoMatchError, "among 0 gallery items"),
     ],
 )
 def test_bad_embeddings_are_refused(query, gallery, error, message):
     with pytest.raises(error, match=message):
         score_embeddings(query, gallery)
+
+
+def test_short_vectors_have_a_direction_too():
+    """Their squared lengths are zero in float32."""
+    scores = score_embeddings(make([[1e-30, 0]], [1]), make([[0, 1e-30], [1e-12, 0]], [2, 1]))
+    assert scores.first_rank[0] == 1
 
 
 def test_embeddings_of_unknown_models_are_scored():
