@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ from tapetum.evaluation.reranking import Distance, rerank
 from tapetum.types import Embeddings
 
 FORMAT_VERSION = 1
+
+_log = logging.getLogger(__name__)
 
 _OVERLAPPING = re.compile(r"regdb\?(?:.*&)?trial=(\d+)")
 """Titles of data sets with several divisions, the test people of one being training people of others."""
@@ -226,6 +229,11 @@ def _refuse_other_division(embeddings: Embeddings) -> None:
         raise ModelMismatchError(
             f"the model was trained on {trained}, and people of that training half are among the test people "
             f"of {scored}: the scores would say nothing; score it on the test part of {trained}"
+        )
+    if trained != scored and all(title.startswith("manifest?") for title in (trained, scored)):
+        _log.warning(
+            "the model was trained on %s and is scored on %s: if that is one file, it may have seen these people",
+            *(trained, scored),
         )
 
 

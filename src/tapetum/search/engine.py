@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.data.pictures import guess_modality, tracklet_from_path
+from tapetum.data.modality_detection import detect_modality
+from tapetum.data.pictures import tracklet_from_path
 from tapetum.evaluation.calibration import Calibration
 from tapetum.search.gallery import Gallery, refuse_other_model
 from tapetum.search.probabilities import with_probabilities
@@ -67,8 +68,7 @@ class SearchEngine:
 
         Args:
             query: What to look for; a tracklet of the gallery itself is found first.
-            modality: How the query's files were seen; None: infrared where the first picture
-                has no colour.
+            modality: How the query's files were seen; None: infrared where they have no colour.
             top: At most this many hits.
             where: Which tracklets are looked at; None: all.
             min_probability: With a calibration: where no hit reaches it, the answer is unknown.
@@ -106,7 +106,7 @@ def as_tracklet(query: Query, modality: Modality | str | None = None) -> Trackle
     Args:
         query: A tracklet (given back as it is), or files; those of a folder are ordered by the numbers in
             their names.
-        modality: How the files were seen; None: infrared where the first picture has no colour.
+        modality: How the files were seen; None: infrared where they have no colour.
 
     Raises:
         FileNotFoundError: A file or folder is missing.
@@ -124,4 +124,4 @@ def as_tracklet(query: Query, modality: Modality | str | None = None) -> Trackle
     for frame in frames:
         if not Path(frame).is_file():
             raise FileNotFoundError(f"{frame}: no such file")
-    return Tracklet(frames[0], frames, seen or guess_modality(frames[0]), part="query")
+    return Tracklet(frames[0], frames, seen or detect_modality(frames).modality, part="query")

@@ -166,6 +166,14 @@ def test_models_of_other_data_are_scored(trained_on):
     assert evaluate(regdb(1, trained_on), "regdb").directions["V2I"].queries == 3
 
 
+@pytest.mark.parametrize(("trained_on", "warnings"), [("manifest?seed=1", 0), ("manifest?seed=2", 1)])
+def test_another_split_of_a_manifest_is_warned_of(caplog, trained_on, warnings):
+    embeddings = make()
+    named = TrackletSet("manifest?seed=1/test", embeddings.tracklets.tracklets)
+    evaluate(replace(embeddings, tracklets=named, trained_on=trained_on), "manifest")
+    assert len([r for r in caplog.records if "may have seen these people" in r.getMessage()]) == warnings
+
+
 def test_a_trial_without_any_match_is_named():
     with pytest.raises(NoMatchError, match="I2V: none of 3 queries"):
         evaluate(make(people=(10, 11, 12, 0, 1, 2, 3)), "hitsz-vcm")
