@@ -9,6 +9,7 @@ import typer
 from tapetum.cli import (
     _console,
     converting,
+    diagnosing,
     inspection,
     listing,
     manifests,
@@ -43,6 +44,7 @@ for _commands in (
     training,
     converting,
     scoring,
+    diagnosing,
     searching,
     demonstration_commands,
 ):

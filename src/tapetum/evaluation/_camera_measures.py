@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tapetum.evaluation._blocks import distance_blocks
 from tapetum.evaluation._identities import GalleryOrder, IntArray, shared_codes
-from tapetum.evaluation.pair_counts import LEVELS, count_block
 from tapetum.evaluation._positives import BlockRanks, rank_block
 from tapetum.evaluation._trial_pairs import PairBlock, pair_blocks
+from tapetum.evaluation.pair_counts import LEVELS, count_block
 from tapetum.evaluation.protocols._base import Trial
 from tapetum.types import Embeddings, Id, Tracklet
 

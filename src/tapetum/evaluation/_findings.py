@@ -77,7 +77,8 @@ class _Question:
     query: Id | None
     gallery: Id | None
     first: Group
-    second: Group
+    seconds: tuple[Group, ...]
+    """It must differ from each; the nearest one is told of."""
     say: Callable[[Comparison], str]
     whole: float = 0.0
     """Queries that the weight is a share of; 0: those of both groups."""
@@ -94,8 +95,8 @@ def find(direction: str, trials: Sequence[TrialMeasures], level: float) -> list[
     kinds: list[tuple[Kind, Iterator[_Question], int]] = [
         ("query camera", _query_cameras(trials), -1),
         ("gallery camera", _gallery_cameras(trials), -1),
-        ("camera pair", _pairs(trials, "camera"), -1),
-        ("modality pair", _pairs(trials, "modality"), -1),
+        ("camera pair", _camera_pairs(trials), -1),
+        ("modality pair", _modality_pairs(trials), -1),
         ("wrong answers", _wrong_answers(trials), 1),
         ("own camera", _own_camera(trials), 1),
     ]
@@ -110,15 +111,20 @@ def _answer(
     asked = [question for question in questions if is_enough(question.first)]
     for question in asked:
         corrected = 1 - (1 - level) / len(asked)
-        found = compare(question.first, question.second, level=corrected)
-        if found is None or min(sign * found.low, sign * found.high) <= 0:
+        compared = [compare(question.first, second, level=corrected) for second in question.seconds]
+        beyond = [c for c in compared if c is not None and _is_beyond(c, sign)]
+        if len(beyond) < len(compared):
             continue
-        if abs(found.difference) < MIN_DIFFERENCE:
-            continue
+        found = min(beyond, key=lambda c: abs(c.difference))
         share = found.queries / question.whole if question.whole else found.share
         weight = abs(found.difference) * share
         text = f"{direction}: {question.say(found)} ({_evidence(found)})"
         yield Finding(kind, direction, question.query, question.gallery, found, len(asked), weight, text)
+
+
+def _is_beyond(found: Comparison, sign: int) -> bool:
+    """Whether a difference is on the side of `sign` beyond chance, and worth a sentence."""
+    return min(sign * found.low, sign * found.high) > 0 and abs(found.difference) >= MIN_DIFFERENCE
 
 
 def is_enough(group: Group) -> bool:
@@ -175,7 +181,7 @@ def _query_cameras(trials: Sequence[TrialMeasures]) -> Iterator[_Question]:
                 f"{_cent(found.reference)} of the other cameras' queries"
             )
 
-        yield _Question(camera[1], None, groups[camera], rest, say)
+        yield _Question(camera[1], None, groups[camera], (rest,), say)
 
 
 def _gallery_cameras(trials: Sequence[TrialMeasures]) -> Iterator[_Question]:
@@ -189,37 +195,47 @@ def _gallery_cameras(trials: Sequence[TrialMeasures]) -> Iterator[_Question]:
                 f"{_cent(found.reference)} in the other cameras"
             )
 
-        yield _Question(
-            None,
-            camera[1],
-            group(trials, EVERYTHING, [camera], SEPARATION),
-            group(trials, EVERYTHING, rest, SEPARATION),
-            say,
-        )
+        own = group(trials, EVERYTHING, [camera], SEPARATION)
+        yield _Question(None, camera[1], own, (group(trials, EVERYTHING, rest, SEPARATION),), say)
 
 
-def _pairs(trials: Sequence[TrialMeasures], kind: str) -> Iterator[_Question]:
-    """A query side in one side of the gallery, against the same queries in the others."""
-    asking, items = (sides(trials, kind, of_queries=of_queries) for of_queries in (True, False))
-    if len(items) < 2 or (kind == "camera" and len(asking) < 2):
-        return
-    for query in asking:
+def _camera_pairs(trials: Sequence[TrialMeasures]) -> Iterator[_Question]:
+    """A pair of cameras, against its queries elsewhere and against the other cameras' queries there.
+
+    A camera that fails with all others is none of its pairs' fault.
+    """
+    asking, items = (sides(trials, "camera", of_queries=of_queries) for of_queries in (True, False))
+    for query in asking if min(len(asking), len(items)) > 1 else []:
         for item in items:
-            rest = [other for other in items if other != item]
 
             def say(found: Comparison, names: tuple[Id | None, Id | None] = (query[1], item[1])) -> str:
                 return (
-                    f"queries of {kind} {names[0]} find less in {kind} {names[1]} than elsewhere: separation "
-                    f"{_cent(found.value)} against {_cent(found.reference)}"
+                    f"queries of camera {names[0]} find less in camera {names[1]} than elsewhere, and than "
+                    f"other queries find there: separation {_cent(found.value)} against "
+                    f"{_cent(found.reference)}"
                 )
 
-            yield _Question(
-                query[1],
-                item[1],
-                group(trials, query, [item], SEPARATION),
-                group(trials, query, rest, SEPARATION),
-                say,
-            )
+            elsewhere = group(trials, query, [other for other in items if other != item], SEPARATION)
+            others = [group(trials, other, [item], SEPARATION) for other in asking if other != query]
+            own = group(trials, query, [item], SEPARATION)
+            yield _Question(query[1], item[1], own, (elsewhere, _joined(others)), say)
+
+
+def _modality_pairs(trials: Sequence[TrialMeasures]) -> Iterator[_Question]:
+    """Queries of a modality in one modality of the gallery, against the same queries in the other."""
+    items = sides(trials, "modality", of_queries=False)
+    for query in sides(trials, "modality", of_queries=True) if len(items) > 1 else []:
+        for item in items:
+
+            def say(found: Comparison, names: tuple[Id | None, Id | None] = (query[1], item[1])) -> str:
+                return (
+                    f"{names[0]} queries find less among {names[1]} tracklets than among the others: "
+                    f"separation {_cent(found.value)} against {_cent(found.reference)}"
+                )
+
+            rest = group(trials, query, [other for other in items if other != item], SEPARATION)
+            own = group(trials, query, [item], SEPARATION)
+            yield _Question(query[1], item[1], own, (rest,), say)
 
 
 def _wrong_answers(trials: Sequence[TrialMeasures]) -> Iterator[_Question]:
@@ -250,7 +266,7 @@ def _own_camera(trials: Sequence[TrialMeasures]) -> Iterator[_Question]:
         None,
         None,
         _joined([q.first for q in questions]),
-        _joined([q.second for q in questions]),
+        (_joined([q.seconds[0] for q in questions]),),
         _say_own,
         questions[0].whole,
     )
@@ -266,17 +282,24 @@ def _say_own(found: Comparison) -> str:
 def _wrong_question(
     trials: Sequence[TrialMeasures], query: Side, camera: Id | None, say: Callable[[Comparison], str]
 ) -> _Question:
-    """Whether wrong first answers to queries of a side are of a camera, beside that camera's share."""
-    came, could, people, valid = [], [], [], 0
+    came, could = wrong_answers(trials, query, camera)
+    valid = sum(int((~np.isnan(trial.found[EVERYTHING][:, PRECISION])).sum()) for trial in trials)
+    return _Question(query[1], camera, came, (could,), say, valid / len(trials))
+
+
+def wrong_answers(trials: Sequence[TrialMeasures], query: Side, camera: Id | None) -> tuple[Group, Group]:
+    """For each wrong first answer to queries of a side: whether it is of a camera, and that camera's share.
+
+    The share is the camera's among the items of other people that the query ranks.
+    """
+    came, could, people = [], [], []
     for trial in trials:
         of_query = np.isin(trial.wrong, trial.queries.get(query, np.zeros(0, dtype=np.int64)))
         place = trial.cameras.index(camera) if camera in trial.cameras else -2
         came.append((trial.wrong_camera[of_query] == place).astype(np.float64))
         could.append(trial.share[of_query, place] if place >= 0 else np.zeros(int(of_query.sum())))
         people.append([trial.people[int(row)] for row in trial.wrong[of_query]])
-        valid += int((~np.isnan(trial.found[EVERYTHING][:, PRECISION])).sum())
-    whole = valid / len(trials)
-    return _Question(query[1], camera, Group(came, people), Group(could, people), say, whole)
+    return Group(came, people), Group(could, people)
 
 
 def _cent(share: float) -> str:

@@ -14,9 +14,9 @@ import numpy as np
 from tapetum.errors import DataError, ModelMismatchError
 from tapetum.evaluation._identities import IntArray
 from tapetum.evaluation._log_ratios import check_prior, log_ratio_from_json
+from tapetum.evaluation.calibration import Calibration
 from tapetum.evaluation.pair_counts import LEVELS, LEVELS_PER_UNIT, PairCounts, Pairing
 from tapetum.evaluation.pair_curves import PairCurve
-from tapetum.evaluation.calibration import Calibration
 from tapetum.files import replace_text
 
 FORMAT = "tapetum-calibration"

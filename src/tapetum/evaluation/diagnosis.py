@@ -26,10 +26,10 @@ from tapetum.evaluation._camera_measures import (
     measure_trial,
 )
 from tapetum.evaluation._comparisons import Group
-from tapetum.evaluation._findings import Finding, find, group, is_enough, sides
-from tapetum.evaluation.pair_counts import LEVELS, PairCounts, refuse_bad_vectors
+from tapetum.evaluation._findings import Finding, find, group, is_enough, sides, wrong_answers
 from tapetum.evaluation.confidence import Interval, check_level, clustered, draws
 from tapetum.evaluation.evaluate import Evaluation
+from tapetum.evaluation.pair_counts import LEVELS, PairCounts, refuse_bad_vectors
 from tapetum.types import Embeddings, Id
 
 FORMAT_VERSION = 1
@@ -46,6 +46,7 @@ class SideScores:
         queries: Queries with a true match there (in a trial, on average).
         people: People who are searched for in them.
         rank_1: With its interval over people; so are the next two. nan ends where there are under two people.
+            Where all queries hit, or none does, the interval is the exact one for as many trials as people.
         mean_ap: Mean average precision.
         separation: Share of (true, other) couples ranked in this order; nan without other people.
         chance_rank_1: Rank-1 of a random order.
@@ -86,6 +87,7 @@ class WrongAnswers:
         errors: How many (in a trial, on average).
         share: Of the wrong first answers to these queries.
         expected: Share of that camera among the items of other people that these queries rank.
+        is_enough: Whether there are 20 wrong answers to queries of 10 people.
     """
 
     direction: str
@@ -94,6 +96,7 @@ class WrongAnswers:
     errors: float
     share: float
     expected: float
+    is_enough: bool
 
     def to_json(self) -> dict[str, object]:
         """The row as plain values, ready for `json.dumps`."""
@@ -138,6 +141,11 @@ class Diagnosis:
             for direction in self.directions
             for side in ("query", "gallery")
         )
+
+    @property
+    def can_compare(self) -> bool:
+        """Whether some single camera has enough queries or answers for a comparison."""
+        return any(row.is_enough and (row.query, row.gallery) != (None, None) for row in self.cameras)
 
     def of(self, direction: str) -> tuple[SideScores, ...]:
         """The camera rows of a direction."""
@@ -241,7 +249,7 @@ class _RowMaker:
         hit, precision, separation, chance = (
             group(self.trials, query, [item], column) for column in (HIT, PRECISION, SEPARATION, CHANCE)
         )
-        rank_1, mean_ap, separated = map(self._interval, (hit, precision, separation))
+        mean_ap, separated = map(self._interval, (precision, separation))
         pairs = self._pairs(query, item)
         near, far = pairs.medians()
         return SideScores(
@@ -250,7 +258,7 @@ class _RowMaker:
             gallery=item[1],
             queries=sum(int((~np.isnan(v)).sum()) for v in hit.values) / len(self.trials),
             people=_people(hit),
-            rank_1=rank_1,
+            rank_1=self._interval(hit, is_share=True),
             mean_ap=mean_ap,
             separation=separated,
             chance_rank_1=self._interval(chance).value,
@@ -266,8 +274,11 @@ class _RowMaker:
             counts += trial.counts.get((query, item), 0)
         return PairCounts(counts[0], counts[1])
 
-    def _interval(self, found: Group) -> Interval:
-        """Mean over queries and trials with its bootstrap interval over people."""
+    def _interval(self, found: Group, *, is_share: bool = False) -> Interval:
+        """Mean over queries and trials with its bootstrap interval over people.
+
+        A share of 0 or 1 is the same in each sample: its interval is the exact one, people being trials.
+        """
         trials = [
             (values[:, None], people) for values, people in zip(found.values, found.people, strict=True)
         ]
@@ -277,8 +288,13 @@ class _RowMaker:
         sums = clustered(trials)
         sampled = np.concatenate([sums.means(w)[:, 0] for w in draws(sums.people, self.samples, self.seed)])
         low, high = np.quantile(sampled, [(1 - self.level) / 2, (1 + self.level) / 2])
-        value = sums.means(np.ones((1, sums.people)))[0, 0]
-        return Interval(float(value), float(low), float(high))
+        value = float(sums.means(np.ones((1, sums.people)))[0, 0])
+        if is_share and value in (0.0, 1.0):
+            room = 1 - ((1 - self.level) / 2) ** (
+                1 / sums.people
+            )  # Clopper and Pearson, Biometrika 26 (1934)
+            low, high = (0.0, room) if value == 0 else (1 - room, 1.0)
+        return Interval(value, float(low), float(high))
 
 
 def _people(found: Group) -> int:
@@ -296,18 +312,19 @@ def _people(found: Group) -> int:
 def _wrong_answers(direction: str, trials: Sequence[TrialMeasures]) -> Iterator[WrongAnswers]:
     cameras = list(dict.fromkeys(camera for trial in trials for camera in trial.cameras))
     for side in sides(trials, "camera", of_queries=True):
-        of_side = [np.isin(t.wrong, t.queries.get(side, np.zeros(0, dtype=np.int64))) for t in trials]
-        errors = sum(int(rows.sum()) for rows in of_side)
-        for camera in cameras if errors else []:
-            found = expected = 0.0
-            for trial, rows in zip(trials, of_side, strict=True):
-                if camera in trial.cameras:
-                    place = trial.cameras.index(camera)
-                    found += float((trial.wrong_camera[rows] == place).sum())
-                    expected += float(trial.share[rows, place].sum())
-            yield WrongAnswers(
-                direction, side[1], camera, found / len(trials), found / errors, expected / errors
-            )
+        for camera in cameras:
+            came, could = wrong_answers(trials, side, camera)
+            errors = sum(map(len, came.values))
+            if errors:
+                yield WrongAnswers(
+                    direction=direction,
+                    query=side[1],
+                    answer=camera,
+                    errors=float(sum(values.sum() for values in came.values)) / len(trials),
+                    share=float(sum(values.sum() for values in came.values)) / errors,
+                    expected=float(sum(values.sum() for values in could.values)) / errors,
+                    is_enough=is_enough(came),
+                )
 
 
 def _without_nan(value: Any) -> Any:

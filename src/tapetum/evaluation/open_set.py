@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import CalibrationError
-from tapetum.evaluation.pair_counts import refuse_bad_vectors
 from tapetum.evaluation._trial_pairs import PairBlock, pair_blocks
 from tapetum.evaluation.calibration import split_people
+from tapetum.evaluation.pair_counts import refuse_bad_vectors
 from tapetum.evaluation.protocols._base import Trial
 from tapetum.types import Embeddings
 

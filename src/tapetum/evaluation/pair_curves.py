@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tapetum.errors import CalibrationError
 from tapetum.evaluation._log_ratios import LogRatio, check_prior, probability_of
 from tapetum.evaluation.pair_counts import MIDDLES, PairCounts, Pairing
 
@@ -14,6 +16,8 @@ FloatArray = NDArray[np.float64]
 
 FEW_PEOPLE = 20
 """With fewer people on either side, figures of a calibration are hardly more than examples."""
+FALSE_MATCH_RATES = (0.0001, 0.001, 0.01, 0.1)
+"""Rates for which thresholds are usually stated."""
 RULE_OF = 30
 """Errors that must be seen before a rate is worth stating (Doddington's rule of 30)."""
 
@@ -43,6 +47,27 @@ class Reliability:
         """Expected calibration error: mean over pairs of |observed - predicted| of their bin."""
         filled = self.weight > 0
         return float(self.weight[filled] @ np.abs(self.observed - self.predicted)[filled])
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold of distance and what it gives on the judged pairs.
+
+    Attributes:
+        wished: The false-match rate that was wished.
+        threshold: The largest distance that keeps to it.
+        false_match_rate: Share of pairs of two people that are accepted.
+        false_non_match_rate: Share of pairs of one person that are not.
+        probability: Of one person at the threshold, with the curve's own prior.
+        is_resolved: Whether 30 false matches or more are expected at the wished rate.
+    """
+
+    wished: float
+    threshold: float
+    false_match_rate: float
+    false_non_match_rate: float
+    probability: float
+    is_resolved: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +109,47 @@ class PairCurve:
     def is_resolved(self, false_match_rate: float) -> bool:
         """Whether the judged pairs are enough to state such a rate: 30 false matches or more are expected."""
         return float(false_match_rate * self.judged.different.sum()) >= RULE_OF
+
+    def operating_points(self, rates: Sequence[float] = FALSE_MATCH_RATES) -> tuple[OperatingPoint, ...]:
+        """A threshold for each wished false-match rate; rates that no distance keeps to are left out.
+
+        Raises:
+            ValueError: A rate is not between 0 and 1.
+        """
+        found = []
+        for rate in rates:
+            try:
+                threshold = self.judged.threshold_for(rate)
+            except CalibrationError:
+                continue
+            found.append(
+                OperatingPoint(
+                    wished=rate,
+                    threshold=threshold,
+                    false_match_rate=self.judged.false_match_rate(threshold),
+                    false_non_match_rate=self.judged.false_non_match_rate(threshold),
+                    probability=float(self.probability(threshold)),
+                    is_resolved=self.is_resolved(rate),
+                )
+            )
+        return tuple(found)
+
+    def to_json(self) -> dict[str, object]:
+        """What the curve is worth, as plain numbers ready for `json.dumps`."""
+        rate, at = self.judged.equal_error()
+        return {
+            "pairing": self.pairing.value,
+            "prior": self.prior,
+            "learnt_people": self.learnt.people,
+            "judged_people": self.judged.people,
+            "same_pairs": int(self.judged.same.sum()),
+            "different_pairs": int(self.judged.different.sum()),
+            "separation": self.judged.separation(),
+            "equal_error_rate": rate,
+            "equal_error_distance": at,
+            "expected_calibration_error": self.reliability().expected_error,
+            "operating_points": [asdict(point) for point in self.operating_points()],
+        }
 
     @property
     def has_few_people(self) -> bool:

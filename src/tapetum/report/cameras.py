@@ -70,10 +70,19 @@ class CameraDirection:
 
 @dataclass(frozen=True, slots=True)
 class CameraSection:
-    """All of it, with what stands out; `has_few` where some figure is marked as standing on too little."""
+    """All of it, with what stands out.
+
+    Attributes:
+        findings: In words, the weightiest first.
+        directions: One per direction of search.
+        can_compare: Whether any camera has enough to be compared.
+        has_few: Whether some figure is marked as standing on too little.
+        level: Of the intervals, in words.
+    """
 
     findings: tuple[str, ...]
     directions: tuple[CameraDirection, ...]
+    can_compare: bool
     has_few: bool
     level: str
 
@@ -85,6 +94,7 @@ def describe_cameras(diagnosis: Diagnosis) -> CameraSection | None:
     return CameraSection(
         findings=tuple(finding.text for finding in diagnosis.findings),
         directions=tuple(_direction(diagnosis, name) for name in diagnosis.directions),
+        can_compare=diagnosis.can_compare,
         has_few=any(not row.is_enough for row in diagnosis.cameras if row.queries),
         level=f"{100 * diagnosis.level:g} %",
     )
@@ -203,7 +213,8 @@ def _wrong_cell(row: WrongAnswers | None) -> _Cell:
     if row is None:
         return HeatCell("", note="no wrong first answer"), None
     note = f"{row.errors:.0f} wrong answers; {per_cent(row.expected)} of what they could be"
-    return HeatCell(per_cent(row.share), note=note), max(0.0, row.share - row.expected)
+    cell = HeatCell(per_cent(row.share), note=note, is_few=not row.is_enough)
+    return cell, max(0.0, row.share - row.expected) if row.is_enough else None
 
 
 def _number(value: float, digits: int = 3) -> str:

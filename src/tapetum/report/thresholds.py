@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tapetum.errors import CalibrationError
 from tapetum.evaluation.calibration import Calibration
 from tapetum.evaluation.open_set import OpenSetScores
 from tapetum.evaluation.pair_counts import DISTANCES
-from tapetum.evaluation.pair_curves import PairCurve
+from tapetum.evaluation.pair_curves import OperatingPoint, PairCurve
 from tapetum.report.palette import light
 from tapetum.report.score_tables import with_unit
 from tapetum.report.sections import LegendEntry, Panel, direction
@@ -20,9 +19,6 @@ from tapetum.report.svg import svg_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-FALSE_MATCH_RATES = (0.0001, 0.001, 0.01, 0.1)
-"""Rates for which thresholds are stated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +89,14 @@ def describe_thresholds(
     )
 
 
-def operations(curve: PairCurve) -> tuple[Operation, ...]:
-    """Thresholds for the usual false-match rates; those that no distance gives are left out."""
-    found = []
-    for rate in FALSE_MATCH_RATES:
-        try:
-            threshold = curve.judged.threshold_for(rate)
-        except CalibrationError:
-            continue
-        found.append(
-            Operation(
-                false_match_rate=f"{100 * rate:g} %",
-                threshold=f"{threshold:.4f}",
-                false_non_match_rate=with_unit(curve.judged.false_non_match_rate(threshold)),
-                probability=with_unit(float(curve.probability(threshold))),
-                is_few=not curve.is_resolved(rate),
-            )
-        )
-    return tuple(found)
+def _operation(point: OperatingPoint) -> Operation:
+    return Operation(
+        false_match_rate=f"{100 * point.wished:g} %",
+        threshold=f"{point.threshold:.4f}",
+        false_non_match_rate=with_unit(point.false_non_match_rate),
+        probability=with_unit(point.probability),
+        is_few=not point.is_resolved,
+    )
 
 
 def _panels(curve: PairCurve) -> PairingPanels:
@@ -134,7 +120,7 @@ def _panels(curve: PairCurve) -> PairingPanels:
             _error_plot(curve, f"errors-{name}"),
             f"Equal error rate {with_unit(rate)} at distance {at:.4f}.",
         ),
-        operations=operations(curve),
+        operations=tuple(map(_operation, curve.operating_points())),
         has_few_people=curve.has_few_people,
     )
 

@@ -3,10 +3,10 @@ import pytest
 
 from tapetum.errors import CalibrationError, DataError, ModelMismatchError
 from tapetum.evaluation import Trial
-from tapetum.evaluation.pair_counts import Pairing
 from tapetum.evaluation.calibration import calibrate, of_people, split_people
 from tapetum.evaluation.calibration_files import load_calibration, save_calibration
 from tapetum.evaluation.open_set import open_set_scores
+from tapetum.evaluation.pair_counts import Pairing
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 
