@@ -26,7 +26,7 @@ class NoMatchError(TapetumError, ValueError):
 
 
 class CalibrationError(TapetumError, ValueError):
-    """Distances cannot be turned into probabilities: too few people or pairs, or distances that tell nothing."""
+    """Distances cannot be turned into probabilities: too few people or pairs, or nothing told by them."""
 
 
 class GalleryChangedError(TapetumError, RuntimeError):

@@ -232,7 +232,8 @@ def _refuse_other_division(embeddings: Embeddings) -> None:
         )
     if trained != scored and all(title.startswith("manifest?") for title in (trained, scored)):
         _log.warning(
-            "the model was trained on %s and is scored on %s: if that is one file, it may have seen these people",
+            "the model was trained on %s and is scored on %s: if that is one file, "
+            "it may have seen these people",
             *(trained, scored),
         )
 

@@ -80,7 +80,7 @@ class LsmrlNetwork(nn.Module):
             self.text_bank.copy_(self.text_features())
 
     def normed(self, name: str, feature: Tensor) -> Tensor:
-        """`feature` `[B, D]` behind the batch norm of its neck; without modules g is f_p and shares its neck."""
+        """`feature` `[B, D]` behind its neck's batch norm; without modules g is f_p and shares its neck."""
         neck = self.necks[name if name in self.necks else "f_p"]
         return neck.norm(feature)  # type: ignore[operator, no-any-return]
 

@@ -70,7 +70,7 @@ def test_modality_is_guessed_from_colour_unless_told(tmp_path):
     grey = picture(tmp_path / "grey.jpg", (90, 90, 90))
     red = picture(tmp_path / "red.jpg", (200, 40, 40))
     assert as_tracklet(grey).modality is Modality.INFRARED
-    assert as_tracklet([red, grey]).modality is Modality.VISIBLE
+    assert as_tracklet([grey, red, red]).modality is Modality.VISIBLE  # all are looked at
     assert as_tracklet(red, "infrared").modality is Modality.INFRARED
     assert as_tracklet([red], Modality.INFRARED).modality is Modality.INFRARED
     assert as_tracklet(red).part == as_tracklet([red]).part == "query"
