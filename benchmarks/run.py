@@ -11,6 +11,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
+X_REID = [
+    *["training_step.py", "x-reid", "--set", "batches.identities=2", "--set", "frames=4"],
+    *["--threads", "2", "--steps", "3", "--warm-up", "1", "--no-operators"],
+]
+"""Two people, two tracklets of each in each modality, four frames of 288x144: 32 frames through ViT-B/16."""
+
 BENCHMARKS = {
     "walkers": ["walkers.py"],
     "metrics": ["metrics.py"],
@@ -19,6 +25,8 @@ BENCHMARKS = {
         *["training_step.py", "clip-baseline", "--preset", "tiny"],
         *["--threads", "2", "--precision", "bf16-mixed"],
     ],
+    "x-reid": X_REID,
+    "x-reid-bf16": [*X_REID, "--precision", "bf16-mixed"],
     "small-cnn": ["training_step.py", "small-cnn", "--preset", "tiny", "--threads", "2"],
 }
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tapetum.errors import ConfigError, DataError
 from tapetum.methods import _x_reid_stages
@@ -208,6 +209,30 @@ def test_the_last_block_for_class_tokens_alone_changes_no_gradient():
     assert gradients[0].keys() == gradients[1].keys()
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradient, gradients[1][name], msg=name)
+
+
+class Waits(TorchDispatchMode):
+    """Operators for which the host would wait on an accelerator."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ in {"_local_scalar_dense", "nonzero", "_unique2", "masked_select"}:
+            self.found.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_never_waits_for_the_device():
+    method = make_method()
+    stage, batch = prepare(method), make_batch()
+    with Waits() as seen:
+        torch.ones(2).sum().item()
+        assert seen.found
+        seen.found.clear()
+        stage.total(stage.step(batch)).backward()
+    assert not seen.found
 
 
 def test_parameter_groups_have_the_factors_of_the_code():

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tapetum.errors import DataError
 from tapetum.models.prototypes import PrototypeMemory
@@ -132,3 +133,30 @@ def test_an_unknown_rule_is_refused():
 
 def test_memories_are_not_part_of_a_saved_model():
     assert random_memory().state_dict() == {}
+
+
+class Operators(TorchDispatchMode):
+    """Names of all operators, and the shapes of new tensors that they make."""
+
+    def __init__(self):
+        super().__init__()
+        self.names, self.shapes = [], []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        self.names.append(name)
+        if isinstance(out, torch.Tensor) and not name.endswith("_"):
+            self.shapes.append(tuple(out.shape))
+        return out
+
+
+@pytest.mark.parametrize("rule", ["cross", "all", "intra"])
+def test_an_update_waits_for_nothing_and_costs_the_same_for_any_number_of_people(rule):
+    features, labels, infrared = random_batch()
+    memory = PrototypeMemory(1000, DIM)
+    with Operators() as seen:
+        memory.update(features.float(), labels, infrared, rule=rule, momentum=0.2)
+    assert "index_copy_" in seen.names
+    assert not {"_local_scalar_dense", "nonzero", "_unique2"} & set(seen.names)
+    assert not [shape for shape in seen.shapes if 1000 in shape]
