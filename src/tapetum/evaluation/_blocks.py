@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,70 +33,107 @@ class Block:
     place: IntArray
 
 
-def distance_blocks(
-    matrix: Tensor,
-    removed: Tensor | None,
-    query_codes: IntArray,
-    gallery: GalleryOrder,
-    *,
-    by_person: bool = False,
-) -> Iterator[Block]:
-    """Blocks of a distance matrix, all queries in order.
+class BlockSource(ABC):
+    """All blocks of some queries, to be made in any order, also at the same time.
 
-    Args:
-        matrix: `[Q, G]`, finite, in gallery order.
-        removed: bool `[Q, G]`, pairs that are left out; None: no pair.
-        query_codes: Person codes `[Q]`.
+    Attributes:
         gallery: The gallery's people.
-        by_person: Whether columns of blocks are in person order; else they are in gallery order.
+        parts: Rows of the blocks: ranges of the queries.
     """
-    own = _OwnColumns(gallery, query_codes, by_person, matrix.device)
-    order = torch.from_numpy(gallery.order).to(matrix.device) if by_person else None
-    for rows in block_rows(len(query_codes), len(gallery.codes)):
-        distance = _in_order(matrix[rows], order)
-        if removed is not None:
-            distance = distance.masked_fill(_in_order(removed[rows], order), float("inf"))
-        yield Block(distance, *own(rows), own.place)
+
+    gallery: GalleryOrder
+    parts: list[slice]
+
+    @abstractmethod
+    def __call__(self, rows: slice) -> Block:
+        """The block of the queries `rows`."""
+
+    def __iter__(self) -> Iterator[Block]:
+        return map(self, self.parts)
 
 
-def embedding_blocks(
-    vectors: tuple[FloatArray, FloatArray],
-    asked: IntArray,
-    query_codes: IntArray,
-    gallery: GalleryOrder,
-    rules: CameraRules,
-    *,
-    by_person: bool,
-    block: int,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Iterator[Block]:
-    """Blocks of the negative dot products of query and gallery `vectors` (`[Q, D]`, `[G, D]`).
+class DistanceBlocks(BlockSource):
+    """Blocks of a distance matrix, all queries in order."""
 
-    Args:
-        vectors: Of the queries and of the gallery.
-        asked: Which queries, in which order; each of a person that the gallery knows.
-        query_codes: Person codes `[Q]`.
-        gallery: The gallery's people.
-        rules: What is left out, in gallery order.
-        by_person: Whether columns of blocks are in person order; else they are in gallery order.
-        block: Most queries at a time.
-        device: Where the products are computed.
-        dtype: float32 or float64.
-    """
-    own = _OwnColumns(gallery, query_codes[asked], by_person, device)
-    items = vectors[1][gallery.order] if by_person else vectors[1]
-    queries = torch.from_numpy(np.require(vectors[0], requirements=["C", "W"])).to(device, dtype)
-    products = NegativeProducts(
-        torch.from_numpy(np.require(items, requirements=["C", "W"])).to(device, dtype)
-    )
-    leave_out = _LeaveOut(rules.reordered(own.place), asked, device)
-    chosen = torch.from_numpy(asked).to(device)
-    for rows in block_rows(len(asked), len(gallery.codes), block):
-        distance = products(queries.index_select(0, chosen[rows]))
-        columns, present = own(rows)
-        leave_out(distance, rows, columns)
-        yield Block(distance, columns, present, own.place)
+    def __init__(
+        self,
+        matrix: Tensor,
+        removed: Tensor | None,
+        query_codes: IntArray,
+        gallery: GalleryOrder,
+        *,
+        by_person: bool = False,
+    ) -> None:
+        """Prepare the blocks.
+
+        Args:
+            matrix: `[Q, G]`, finite, in gallery order.
+            removed: bool `[Q, G]`, pairs that are left out; None: no pair.
+            query_codes: Person codes `[Q]`.
+            gallery: The gallery's people.
+            by_person: Whether columns of blocks are in person order; else they are in gallery order.
+        """
+        self.gallery = gallery
+        self.parts = list(block_rows(len(query_codes), len(gallery.codes)))
+        self._matrix, self._removed = matrix, removed
+        self._own = _OwnColumns(gallery, query_codes, by_person, matrix.device)
+        self._order = torch.from_numpy(gallery.order).to(matrix.device) if by_person else None
+
+    def __call__(self, rows: slice) -> Block:
+        """The block of the queries `rows`."""
+        distance = self._in_order(self._matrix[rows])
+        if self._removed is not None:
+            distance = distance.masked_fill(self._in_order(self._removed[rows]), float("inf"))
+        return Block(distance, *self._own(rows), self._own.place)
+
+    def _in_order(self, matrix: Tensor) -> Tensor:
+        return matrix if self._order is None else matrix.index_select(1, self._order)
+
+
+class EmbeddingBlocks(BlockSource):
+    """Blocks of the negative dot products of embeddings."""
+
+    def __init__(
+        self,
+        vectors: tuple[FloatArray, FloatArray],
+        asked: IntArray,
+        query_codes: IntArray,
+        gallery: GalleryOrder,
+        rules: CameraRules,
+        *,
+        by_person: bool,
+        block: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        """Prepare the blocks.
+
+        Args:
+            vectors: Of the queries `[Q, D]` and of the gallery `[G, D]`.
+            asked: Which queries, in which order; each of a person that the gallery knows.
+            query_codes: Person codes `[Q]`.
+            gallery: The gallery's people.
+            rules: What is left out, in gallery order.
+            by_person: Whether columns of blocks are in person order; else they are in gallery order.
+            block: Most queries at a time.
+            device: Where the products are computed.
+            dtype: float32 or float64.
+        """
+        self.gallery = gallery
+        self.parts = list(block_rows(len(asked), len(gallery.codes), block))
+        items = vectors[1][gallery.order] if by_person else vectors[1]
+        self._own = _OwnColumns(gallery, query_codes[asked], by_person, device)
+        self._queries = _as_tensor(vectors[0]).to(device, dtype)
+        self._products = NegativeProducts(_as_tensor(items).to(device, dtype))
+        self._leave_out = _LeaveOut(rules.reordered(self._own.place), asked, device)
+        self._asked = torch.from_numpy(asked).to(device)
+
+    def __call__(self, rows: slice) -> Block:
+        """The block of the asked queries `rows`."""
+        distance = self._products(self._queries.index_select(0, self._asked[rows]))
+        columns, present = self._own(rows)
+        self._leave_out(distance, rows, columns)
+        return Block(distance, columns, present, self._own.place)
 
 
 class _OwnColumns:
@@ -145,8 +183,8 @@ class _LeaveOut:
             distance.masked_fill_(self._hidden[self._view[rows]], float("inf"))
 
 
-def _in_order(matrix: Tensor, order: Tensor | None) -> Tensor:
-    return matrix if order is None else matrix.index_select(1, order)
+def _as_tensor(vectors: FloatArray) -> Tensor:
+    return torch.from_numpy(np.require(vectors, requirements=["C", "W"]))
 
 
 def block_rows(queries: int, gallery: int, most: int | None = None) -> Iterator[slice]:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tapetum.evaluation._blocks import distance_blocks
+from tapetum.evaluation._blocks import DistanceBlocks
 from tapetum.evaluation._identities import GalleryOrder, IntArray, shared_codes
 from tapetum.evaluation._positives import BlockRanks, rank_block
 from tapetum.evaluation._trial_pairs import PairBlock, pair_blocks
-from tapetum.evaluation.pair_counts import LEVELS, count_block
+from tapetum.evaluation.pair_counts import LEVELS, count_block, merged
 from tapetum.evaluation.protocols._base import Trial
 from tapetum.types import Embeddings, Id, Tracklet
 
@@ -25,6 +25,9 @@ Side = tuple[str, Id | None]
 """Tracklets of a camera, ("camera", 3), of a modality, ("modality", "visible"), or EVERYTHING."""
 
 EVERYTHING: Side = ("all", None)
+COARSE = 16
+COARSE_LEVELS = (LEVELS - 1) // COARSE + 1
+"""Levels of distance that are kept of each pair of sides, of which there may be ten thousand."""
 HIT, PRECISION, SEPARATION, CHANCE = range(4)
 """Columns of what is measured of a query: rank-1 hit, AP, separation, and the chance of a hit."""
 
@@ -38,8 +41,8 @@ class TrialMeasures:
         queries: Places of the queries of each side.
         found: Of each side of the gallery, searched alone, float64 `[Q, 4]`; nan where a query has no true
             match there.
-        counts: int64 `[2, LEVELS]` pairs of one person and of two by distance, of each (side of the queries,
-            side of the gallery).
+        counts: int64 `[2, COARSE_LEVELS]` pairs of one person and of two by distance, of each (side of the
+            queries, side of the gallery).
         wrong: `[E]` queries whose first answer is of another person.
         wrong_camera: `[E]` camera of that answer, as a place in `cameras`; -1 where unknown.
         share: float64 `[E, C]` share of each camera among the items of other people that the query ranks.
@@ -95,7 +98,7 @@ class _Collector:
         self.items = {side: (columns, GalleryOrder.of(people[1][columns])) for side, columns in items.items()}
         self.found = {side: np.full((len(people[0]), 4), np.nan) for side in items}
         self.counts: dict[tuple[Side, Side], IntArray] = defaultdict(
-            lambda: np.zeros((2, LEVELS), dtype=np.int64)
+            lambda: np.zeros((2, COARSE_LEVELS), dtype=np.int64)
         )
         self.wrong: list[int] = []
         self.wrong_camera: list[int] = []
@@ -112,7 +115,8 @@ class _Collector:
         for side, (columns, order) in self.items.items():
             if whole is None or len(columns) < block.distance.shape[1]:
                 part = block if whole is None else _columns(block, columns)
-                found = measure(part, self.people[block.positions], order), count_block(part, part.left_out)
+                counts = merged(count_block(part, part.left_out), COARSE)
+                found = measure(part, self.people[block.positions], order), counts
                 whole = whole or found
             else:
                 found = whole
@@ -145,7 +149,7 @@ def measure(block: PairBlock, people: IntArray, gallery: GalleryOrder) -> FloatA
     kept = block.left_out.shape[1] - block.left_out.sum(axis=1)
     removed = torch.from_numpy(block.left_out)
     people = np.where(people < len(gallery.starts) - 1, people, -1)  # nobody that these items show
-    blocks = distance_blocks(torch.from_numpy(block.distance), removed, people, gallery)
+    blocks = DistanceBlocks(torch.from_numpy(block.distance), removed, people, gallery)
     parts = [_measure(rank_block(part, gallery, count_people=False)) for part in blocks]
     hit, precision, before, matches = np.concatenate(parts, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tapetum.evaluation._identities import IntArray
@@ -22,8 +20,11 @@ from tapetum.evaluation._stable_order import stable_order
 
 FloatArray = NDArray[np.floating]
 
-_CHUNK_ROWS = 16
-_TILE_COLUMNS = 1 << 14  # 16 x 16,384 float32 are 1 MiB: they stay in a core's second-level cache
+_CHUNK_ENTRIES = 1 << 18  # 1 MiB of float32: they stay in a core's second-level cache
+_MOST_ROWS = 128
+_TILE_COLUMNS = 1 << 14
+_SAMPLE_ROWS = 8
+_USUAL_RATIO = 16
 _RUN_BYTES = 1 << 10
 _EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
 _BYTE = np.uint64(8)
@@ -44,16 +45,15 @@ def rank_rows(distance: FloatArray, values: FloatArray, places: IntArray, place:
         int64 `[b, P]`, counted from 1; what stands at a value of +inf means nothing.
     """
     positions = np.ones(values.shape, dtype=np.int64)
-
-    def work(chunk: slice) -> None:
+    step = min(_MOST_ROWS, max(1, _CHUNK_ENTRIES // max(1, distance.shape[1])))
+    for first in range(0, len(distance), step):
+        chunk = slice(first, first + step)
         finite = int((values[chunk] < np.inf).sum(axis=1).max())
         if finite:
-            count = _by_keys if finite > _keys_to_scan_ratio() else _by_scanning
+            count = _by_keys if finite > _most_to_scan(distance.shape[1]) else _by_scanning
             positions[chunk, :finite] = count(
                 distance[chunk], values[chunk, :finite], places[chunk, :finite], place
             )
-
-    _for_chunks(work, len(distance))
     return positions
 
 
@@ -77,18 +77,6 @@ def count_people_before(
         earlier = np.searchsorted(starts, same[place[same] < places[row]], side="right") - 1
         people[row] += np.unique(earlier[nearest[row, earlier] == values[row]]).size
     return people
-
-
-def _for_chunks(work: Callable[[slice], None], rows: int) -> None:
-    """Call `work` with every chunk of rows, on torch's number of threads (numpy frees the lock)."""
-    chunks = [slice(first, first + _CHUNK_ROWS) for first in range(0, rows, _CHUNK_ROWS)]
-    threads = min(torch.get_num_threads(), len(chunks))
-    if threads < 2:
-        for chunk in chunks:
-            work(chunk)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, chunks))
 
 
 def _by_scanning(rows: FloatArray, values: FloatArray, places: IntArray, place: IntArray) -> IntArray:
@@ -193,11 +181,16 @@ def _by_ordering(rows: FloatArray, places: IntArray, place: IntArray) -> IntArra
     return np.take_along_axis(positions, places, axis=1)
 
 
+def _most_to_scan(width: int) -> float:
+    """For how many values of a row of this width scanning is the faster way."""
+    return _keys_to_scan_ratio() if width >= _TILE_COLUMNS else _USUAL_RATIO
+
+
 @lru_cache(maxsize=1)
 def _keys_to_scan_ratio() -> float:
     """How many values can be scanned for in the time of one sort by keys, on this processor."""
     place = np.arange(_TILE_COLUMNS)
-    rows = np.random.default_rng(0).standard_normal((_CHUNK_ROWS, _TILE_COLUMNS), dtype=np.float32)
+    rows = np.random.default_rng(0).standard_normal((_SAMPLE_ROWS, _TILE_COLUMNS), dtype=np.float32)
     places = np.argsort(rows, axis=1)[:, ::1024]
     values = np.take_along_axis(rows, places, axis=1)
     keys, scan = (

@@ -6,17 +6,22 @@ and the host waits for it once in many blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from tapetum.evaluation._blocks import Block
+from tapetum.evaluation._blocks import Block, BlockSource
 from tapetum.evaluation._counting import count_people_before, rank_rows
 from tapetum.evaluation._identities import GalleryOrder, IntArray
+from tapetum.evaluation._workers import map_on_cores
 
 _HELD = 1 << 22  # positions that an accelerator holds before they are fetched
+_IN_FLIGHT = 3 << 23  # distances that the cores of a processor hold together
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +40,13 @@ class BlockRanks:
 
 
 def rank_block(block: Block, gallery: GalleryOrder, count_people: bool) -> BlockRanks:
-    """Positions of the true items of every query of a block, ties by gallery order.
+    """Positions of the true items of every query of a block on the processor, ties by gallery order.
 
     Args:
-        block: The queries; in person order if people are counted on a processor.
+        block: The queries; in person order if people are counted.
         gallery: The gallery's people.
         count_people: Whether people before the first true item are counted.
     """
-    (ranks,) = rank_blocks([block], gallery, count_people)
-    return ranks
-
-
-def rank_blocks(blocks: Iterable[Block], gallery: GalleryOrder, count_people: bool) -> Iterator[BlockRanks]:
-    """The same for every block, in order."""
-    waiting: list[tuple[Tensor, Tensor, Tensor]] = []
-    person: Tensor | None = None
-    for block in blocks:
-        device = block.distance.device
-        if device.type == "cpu":
-            yield _rank_on_processor(block, gallery, count_people)
-            continue
-        if count_people and person is None:
-            person = torch.from_numpy(gallery.codes[block.place]).to(device)
-        waiting.append(_rank_on_device(block, person, gallery.people))
-        if sum(positions.numel() for positions, *_ in waiting) > _HELD:
-            yield from _fetched(waiting, count_people)
-            waiting = []
-    yield from _fetched(waiting, count_people)
-
-
-def _rank_on_processor(block: Block, gallery: GalleryOrder, count_people: bool) -> BlockRanks:
     values, columns, matches = (part.numpy() for part in _true_items(block))
     distance, places = block.distance.numpy(), block.place[columns]
     positions = rank_rows(distance, values, places, block.place)
@@ -73,6 +55,38 @@ def _rank_on_processor(block: Block, gallery: GalleryOrder, count_people: bool) 
         first = values[:, 0], places[:, 0]
         people = 1 + count_people_before(distance, gallery.starts, *first, block.place)
     return BlockRanks(positions, matches, people)
+
+
+def rank_blocks(
+    source: BlockSource, device: torch.device, count_people: bool, then: Callable[[BlockRanks], Result]
+) -> list[Result]:
+    """What `then` makes of the ranks of every block of a source, in order.
+
+    Args:
+        source: The blocks; in person order if people are counted on a processor, else in gallery order.
+        device: Where the blocks are.
+        count_people: Whether people before the first true item are counted.
+        then: Reduces a block's ranks; on a processor it is called in several threads.
+    """
+    if device.type != "cpu":
+        return [then(ranks) for ranks in _on_device(source, device, count_people)]
+    largest = max((rows.stop - rows.start for rows in source.parts), default=1) * len(source.gallery.codes)
+    return map_on_cores(
+        lambda rows: then(rank_block(source(rows), source.gallery, count_people)),
+        source.parts,
+        _IN_FLIGHT // max(1, largest),
+    )
+
+
+def _on_device(source: BlockSource, device: torch.device, count_people: bool) -> Iterator[BlockRanks]:
+    waiting: list[tuple[Tensor, Tensor, Tensor]] = []
+    person = torch.from_numpy(source.gallery.codes).to(device) if count_people else None
+    for block in source:
+        waiting.append(_rank_on_device(block, person, source.gallery.people))
+        if sum(positions.numel() for positions, *_ in waiting) > _HELD:
+            yield from _fetched(waiting, count_people)
+            waiting = []
+    yield from _fetched(waiting, count_people)
 
 
 def _true_items(block: Block) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_MOST_ROWS = 256
+_MOST_ROWS = 128
 _MOST_ENTRIES = 1 << 24  # distances held at a time
 _ROW_STEP = 16
 

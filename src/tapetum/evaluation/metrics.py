@@ -9,7 +9,6 @@ people of whom an item stands before p1. A query without a true item is skipped,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tapetum.errors import NoMatchError
-from tapetum.evaluation._blocks import Block, distance_blocks, embedding_blocks
+from tapetum.evaluation._blocks import BlockSource, DistanceBlocks, EmbeddingBlocks
 from tapetum.evaluation._camera_rules import CameraRules, HiddenCameras
 from tapetum.evaluation._identities import GalleryOrder, Ids, IntArray, as_ids, shared_codes
 from tapetum.evaluation._positives import BlockRanks, rank_blocks
@@ -116,8 +115,9 @@ def score_distances(
     removed = None if leave_out is None else _as_mask(leave_out, matrix)
     _refuse_not_finite(matrix)
     by_person = count == "identities" and matrix.device.type == "cpu"
-    blocks = distance_blocks(matrix, removed, query_codes, gallery, by_person=by_person)
-    return _score(blocks, np.arange(len(query_codes)), len(query_codes), gallery, count, max_rank)
+    blocks = DistanceBlocks(matrix, removed, query_codes, gallery, by_person=by_person)
+    asked = np.arange(len(query_codes))
+    return _score(blocks, matrix.device, asked, len(asked), count, max_rank)
 
 
 def score_embeddings(
@@ -128,7 +128,7 @@ def score_embeddings(
     hidden_cameras: HiddenCameras = (),
     count: Count = "images",
     max_rank: int = 20,
-    block: int = 256,
+    block: int = 128,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Scores:
@@ -165,7 +165,7 @@ def score_embeddings(
     rules = CameraRules.of(people, query.tracklets, gallery.tracklets, same_camera, hidden_cameras)
     where = torch.device(device or "cpu")
     asked = _askable(order.count_of(query_codes))
-    blocks = embedding_blocks(
+    blocks = EmbeddingBlocks(
         (query.vectors, gallery.vectors),
         asked,
         query_codes,
@@ -176,7 +176,7 @@ def score_embeddings(
         device=where,
         dtype=dtype,
     )
-    return _score(blocks, asked, len(query), order, count, max_rank)
+    return _score(blocks, where, asked, len(query), count, max_rank)
 
 
 def _askable(true: IntArray) -> IntArray:
@@ -249,18 +249,18 @@ def _check_settings(count: Count, max_rank: int) -> None:
 
 
 def _score(
-    blocks: Iterable[Block],
+    blocks: BlockSource,
+    device: torch.device,
     asked: IntArray,
     queries: int,
-    gallery: GalleryOrder,
     count: Count,
     max_rank: int,
 ) -> Scores:
     """Scores of `queries` of which `asked` are in the blocks, in that order; the others have no true item."""
-    parts = [_score_block(ranks) for ranks in rank_blocks(blocks, gallery, count == "identities")]
+    parts = rank_blocks(blocks, device, count == "identities", _score_block)
     if not any((first > 0).any() for *_, first in parts):
         raise NoMatchError(
-            f"none of {queries} queries has a true match among {len(gallery.codes)} gallery items"
+            f"none of {queries} queries has a true match among {len(blocks.gallery.codes)} gallery items"
         )
     average_precision, inp = np.full((2, queries), np.nan)
     first_rank = np.zeros(queries, dtype=np.int64)

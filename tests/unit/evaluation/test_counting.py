@@ -2,7 +2,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 
 from tapetum.evaluation import _counting
 
@@ -86,13 +85,13 @@ def test_crowded_keys_are_ordered_in_full(monkeypatch):
     np.testing.assert_array_equal(found, expected(rows, places, place))
 
 
-@pytest.mark.parametrize("ratio", [0.0, 1e9])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_chunks_and_threads_change_nothing(monkeypatch, ratio, threads):
-    monkeypatch.setattr(_counting, "_keys_to_scan_ratio", lambda: ratio)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+@pytest.mark.parametrize("most", [0, 10**9])
+@pytest.mark.parametrize("entries", [1, 31 * 7, 10**9])
+def test_ways_and_chunks_change_nothing(monkeypatch, most, entries):
+    monkeypatch.setattr(_counting, "_most_to_scan", lambda width: most)
+    monkeypatch.setattr(_counting, "_CHUNK_ENTRIES", entries)
     rows, values, places, place = draw(np.random.default_rng(0), np.float32, 31, 3, 9, shape=(50,))
-    values[40:] = np.inf  # a chunk without any finite value
+    values[40:] = np.inf  # chunks without any finite value
     found = _counting.rank_rows(rows, values, places, place)
     np.testing.assert_array_equal(found[:40], expected(rows, places, place)[:40])
 
@@ -122,4 +121,5 @@ def test_people_before_an_item_are_those_of_the_ranking():
 
 
 def test_measured_ratio_is_positive():
-    assert _counting._keys_to_scan_ratio() > 0
+    assert _counting._most_to_scan(1 << 14) == _counting._keys_to_scan_ratio() > 0
+    assert _counting._most_to_scan(100) > 0

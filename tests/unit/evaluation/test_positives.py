@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tapetum.evaluation import _positives
-from tapetum.evaluation._blocks import distance_blocks
+from tapetum.evaluation._blocks import DistanceBlocks
 from tapetum.evaluation._identities import GalleryOrder, shared_codes
 
 
@@ -16,7 +16,7 @@ def blocks(levels, by_person):
     matrix = torch.from_numpy(rng.integers(0, levels, (70, 90)).astype(np.float32))
     removed = torch.from_numpy(rng.random((70, 90)) < 0.2)
     parts = [(matrix[rows], removed[rows], query[rows]) for rows in (slice(0, 40), slice(40, 70))]
-    return gallery, [b for part in parts for b in distance_blocks(*part, gallery, by_person=by_person)]
+    return gallery, [b for part in parts for b in DistanceBlocks(*part, gallery, by_person=by_person)]
 
 
 @pytest.mark.parametrize("levels", [4, 10_000])
@@ -29,7 +29,7 @@ def test_an_accelerator_ranks_as_the_processor(levels, count_people):
     _, grouped = blocks(levels, by_person=count_people)
     for one, two in zip(
         _positives._fetched(found, count_people),
-        _positives.rank_blocks(grouped, gallery, count_people),
+        (_positives.rank_block(block, gallery, count_people) for block in grouped),
         strict=True,
     ):
         np.testing.assert_array_equal(one.matches, two.matches)
