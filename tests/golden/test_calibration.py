@@ -10,11 +10,12 @@ from tapetum.evaluation import Trial
 from tapetum.evaluation._log_ratios import fit_log_ratio
 from tapetum.evaluation.calibration import calibrate, split_people
 from tapetum.evaluation.open_set import open_set_scores
-from tapetum.evaluation.pair_counts import LEVELS, MIDDLES, PairCounts, Pairing, count_pairs
+from tapetum.evaluation.pair_counts import LEVELS, PairCounts, Pairing, count_pairs
 from tapetum.evaluation.pair_curves import PairCurve
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 HIDDEN = ((1, 2),)
+MIDDLES = np.maximum((np.arange(LEVELS) - 0.5) / 4096, 0)
 
 
 def people(count=24, each=6, seed=0, spread=0.6, unknown=7) -> Embeddings:

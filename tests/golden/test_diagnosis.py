@@ -107,8 +107,8 @@ def test_rows_equal_plain_loops(rules):
         assert row.mean_ap.value == pytest.approx(statistics.mean(precisions))
         assert row.separation.value == pytest.approx(statistics.mean(separations))
         assert row.chance_rank_1 == pytest.approx(statistics.mean(chances))
-        assert row.same_distance == pytest.approx(statistics.median_low(near), abs=1 / 4096)
-        assert row.different_distance == pytest.approx(statistics.median_low(far), abs=1 / 4096)
+        assert row.same_distance == pytest.approx(statistics.median_low(near), abs=1 / 256)
+        assert row.different_distance == pytest.approx(statistics.median_low(far), abs=1 / 256)
         spread = math.sqrt((statistics.pvariance(near) + statistics.pvariance(far)) / 2)
         expected = (statistics.mean(far) - statistics.mean(near)) / spread
         assert row.d_prime == pytest.approx(expected, rel=2e-3)

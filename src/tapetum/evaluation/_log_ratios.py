@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tapetum.errors import CalibrationError
-from tapetum.evaluation.pair_counts import DISTANCES, MIDDLES, PairCounts
+from tapetum.evaluation.pair_counts import PairCounts
 
 FloatArray = NDArray[np.float64]
 Kind = Literal["logistic", "isotonic"]
@@ -89,11 +89,11 @@ def fit_log_ratio(counts: PairCounts, kind: Kind, prior: float) -> LogRatio:
     positive, negative = _targets(counts, prior)
     shift = math.log(prior) - math.log1p(-prior)
     if kind == "logistic":
-        offset, slope = _fit_line(positive, negative)
+        offset, slope = _fit_line(positive, negative, counts.middles)
         return LogisticRatio(offset - shift, slope)
     ends, shares = _fit_steps(positive, negative)
     ratios = np.log(shares) - np.log1p(-shares) - shift
-    return IsotonicRatio(tuple(DISTANCES[ends].tolist()), tuple(ratios.tolist()))
+    return IsotonicRatio(tuple(counts.distances[ends].tolist()), tuple(ratios.tolist()))
 
 
 def log_ratio_from_json(content: dict[str, Any]) -> LogRatio:
@@ -132,21 +132,23 @@ def _targets(counts: PairCounts, prior: float) -> tuple[FloatArray, FloatArray]:
         raise CalibrationError(f"there is no pair of {missing} to learn from")
     levels = np.flatnonzero(counts.same + counts.different)
     if len(levels) == 1:
-        raise CalibrationError(f"all distances are equal ({DISTANCES[levels[0]]:.4f}); they tell nothing")
+        raise CalibrationError(
+            f"all distances are equal ({counts.distances[levels[0]]:.4f}); they tell nothing"
+        )
     own = counts.same * (prior / same)
     other = counts.different * ((1 - prior) / different)
     high, low = (same + 1) / (same + 2), 1 / (different + 2)
     return own * high + other * low, own * (1 - high) + other * (1 - low)
 
 
-def _fit_line(positive: FloatArray, negative: FloatArray) -> tuple[float, float]:
+def _fit_line(positive: FloatArray, negative: FloatArray, distance: FloatArray) -> tuple[float, float]:
     """Offset and slope of the logit of maximum likelihood, by Newton's method with step halving."""
     used = np.flatnonzero(positive + negative)
-    positive, negative, distance = positive[used], negative[used], MIDDLES[used]
+    positive, negative, distance = positive[used], negative[used], distance[used]
     weight = positive + negative
     centre = float(weight @ distance)
     spread = math.sqrt(float(weight @ (distance - centre) ** 2))
-    design = np.stack([np.ones_like(distance), (distance - centre) / spread])
+    design = np.stack([np.ones(len(distance)), (distance - centre) / spread])
     line = np.array([math.log(positive.sum() / negative.sum()), 0.0])
     for _ in range(_STEPS):
         share = _sigmoid(line @ design)
@@ -155,7 +157,8 @@ def _fit_line(positive: FloatArray, negative: FloatArray) -> tuple[float, float]
             break
         hessian = (design * (weight * share * (1 - share))) @ design.T
         before = line
-        line = _descend(line, np.linalg.solve(hessian, gradient), design, positive, negative)
+        step = np.linalg.solve(hessian, gradient).astype(np.float64)
+        line = _descend(line, step, design, positive, negative)
         if np.array_equal(line, before):  # rounding is all that is left
             break
     slope = float(line[1]) / spread

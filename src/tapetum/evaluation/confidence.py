@@ -198,7 +198,7 @@ class PersonSums:
             weights: `[samples, people]`, how often each person is in a sample. A mean is nan where none of
                 its people has a valid query.
         """
-        totals = np.einsum("sp,tpm->tsm", weights, self.sums, optimize=True)
+        totals = weights @ self.sums
         queries = weights @ self.counts.T
         shown = queries.T[:, :, None] > 0
         means = np.divide(totals, queries.T[:, :, None], out=np.zeros_like(totals), where=shown)

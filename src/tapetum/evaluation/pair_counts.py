@@ -22,10 +22,6 @@ from tapetum.types import Embeddings, Id, Modality
 
 LEVELS_PER_UNIT = 4096
 LEVELS = 2 * LEVELS_PER_UNIT + 1
-DISTANCES = np.arange(LEVELS) / LEVELS_PER_UNIT
-"""float64 `[LEVELS]`, the distance of each level."""
-MIDDLES = np.maximum(DISTANCES - 0.5 / LEVELS_PER_UNIT, 0.0)
-"""float64 `[LEVELS]`, the middle of the distances that are counted at each level."""
 _ENTRIES = 1 << 18  # pairs counted at a time
 _LENGTH_TOLERANCE = 1e-3
 
@@ -56,8 +52,8 @@ class PairCounts:
     """How many pairs of one person and of two lie at each level of distance.
 
     Attributes:
-        same: int64 `[LEVELS]`.
-        different: int64 `[LEVELS]`.
+        same: int64 `[LEVELS]`, or fewer levels from 0 to 2, as `merged` gives them.
+        different: As many.
         people: Number of people with a pair of their own.
     """
 
@@ -65,13 +61,27 @@ class PairCounts:
     different: IntArray
     people: int = 0
 
+    @property
+    def distances(self) -> NDArray[np.float64]:
+        """Distance of each level."""
+        return np.arange(len(self.same)) / self._per_unit
+
+    @property
+    def middles(self) -> NDArray[np.float64]:
+        """The middle of the distances that are counted at each level."""
+        return np.asarray(np.maximum(self.distances - 0.5 / self._per_unit, 0.0))
+
+    @property
+    def _per_unit(self) -> int:
+        return (len(self.same) - 1) // 2
+
     def false_match_rate(self, threshold: float) -> float:
         """Share of the pairs of two people with a distance of at most `threshold`; nan without one."""
-        return _share(self.different, _level(threshold))
+        return self._share(self.different, threshold)
 
     def false_non_match_rate(self, threshold: float) -> float:
         """Share of the pairs of one person with a distance above `threshold`; nan without one."""
-        return 1.0 - _share(self.same, _level(threshold))
+        return 1.0 - self._share(self.same, threshold)
 
     def threshold_for(self, false_match_rate: float) -> float:
         """The largest level of distance at which at most this share of pairs of two people is accepted.
@@ -89,7 +99,7 @@ class PairCounts:
                 f"no distance gives a false-match rate of {false_match_rate:g}: {accepted[0]} of "
                 f"{accepted[-1]} pairs of two people have distance 0"
             )
-        return float(DISTANCES[fitting[-1]])
+        return float(self.distances[fitting[-1]])
 
     def equal_error(self) -> tuple[float, float]:
         """The equal error rate and its threshold: the level at which the two error rates differ least.
@@ -101,7 +111,7 @@ class PairCounts:
         false_match = np.cumsum(self.different) / self.different.sum()
         false_non_match = 1.0 - np.cumsum(self.same) / self.same.sum()
         level = int(np.argmin(np.abs(false_match - false_non_match)))
-        return float(false_match[level] + false_non_match[level]) / 2, float(DISTANCES[level])
+        return float(false_match[level] + false_non_match[level]) / 2, float(self.distances[level])
 
     def separation(self) -> float:
         """Share of (pair of one person, pair of two) couples in which the one person's pair is nearer.
@@ -122,15 +132,29 @@ class PairCounts:
         means, variances = [], []
         for counts in (self.same, self.different):
             total = counts.sum()
-            mean = counts @ MIDDLES / total if total else np.nan
+            mean = counts @ self.middles / total if total else np.nan
             means.append(mean)
-            variances.append(counts @ (MIDDLES - mean) ** 2 / total if total else np.nan)
+            variances.append(counts @ (self.middles - mean) ** 2 / total if total else np.nan)
         spread = np.sqrt(sum(variances) / 2)
         return float((means[1] - means[0]) / spread) if spread > 0 else float("nan")
 
     def medians(self) -> tuple[float, float]:
         """Median distance of the pairs of one person and of two, to a level; nan where there is none."""
-        return _median(self.same), _median(self.different)
+        return self._median(self.same), self._median(self.different)
+
+    def _share(self, counts: IntArray, threshold: float) -> float:
+        """Share of pairs at levels whose distance is at most `threshold`."""
+        if threshold != threshold:
+            raise ValueError("the threshold is not a number")
+        levels = int(np.floor(min(threshold, 2.0) * self._per_unit)) + 1 if threshold >= 0 else 0
+        total = counts.sum()
+        return float(counts[:levels].sum() / total) if total else float("nan")
+
+    def _median(self, counts: IntArray) -> float:
+        """The least level at which half of the pairs are reached."""
+        total = counts.sum()
+        reached = np.searchsorted(np.cumsum(counts), total / 2)
+        return float(self.distances[reached]) if total else float("nan")
 
 
 def count_pairs(
@@ -178,6 +202,18 @@ def count_block(block: PairBlock, ignored: NDArray[np.bool_]) -> IntArray:
     return total[:-1].reshape(2, LEVELS)
 
 
+def merged(counts: IntArray, by: int) -> IntArray:
+    """`[..., LEVELS]` counts at every `by`th level only: each pair at the next of these, 0 apart.
+
+    Example:
+        >>> merged(np.array([5, 1, 1, 1, 2]), 2).tolist()
+        [5, 2, 3]
+    """
+    starts = np.append(0, np.arange(1, counts.shape[-1], by))
+    found: IntArray = np.add.reduceat(counts, starts, axis=-1)
+    return found
+
+
 def levels_of(distance: NDArray[np.float32]) -> IntArray:
     """The level at which each negative dot product counts: of 1 plus it, rounded up."""
     scaled = np.ceil(distance * np.float32(LEVELS_PER_UNIT))  # a power of two: nothing is rounded before ceil
@@ -208,22 +244,3 @@ def _known(embeddings: Embeddings, modality: Modality) -> IntArray:
         if t.modality is modality and t.person_id is not None
     ]
     return np.array(rows, dtype=np.int64)
-
-
-def _level(threshold: float) -> int:
-    """The last level whose distance is at most `threshold`; -1 where there is none."""
-    if threshold != threshold:
-        raise ValueError("the threshold is not a number")
-    return int(np.floor(min(threshold, 2.0) * LEVELS_PER_UNIT)) if threshold >= 0 else -1
-
-
-def _share(counts: IntArray, level: int) -> float:
-    total = counts.sum()
-    return float(counts[: level + 1].sum() / total) if total else float("nan")
-
-
-def _median(counts: IntArray) -> float:
-    """The least level at which half of the pairs are reached."""
-    total = counts.sum()
-    reached = np.searchsorted(np.cumsum(counts), total / 2)
-    return float(DISTANCES[reached]) if total else float("nan")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tapetum.errors import CalibrationError
 from tapetum.evaluation._log_ratios import LogRatio, check_prior, probability_of
-from tapetum.evaluation.pair_counts import MIDDLES, PairCounts, Pairing
+from tapetum.evaluation.pair_counts import PairCounts, Pairing
 
 FloatArray = NDArray[np.float64]
 
@@ -169,7 +169,7 @@ class PairCurve:
         """
         if bins < 1:
             raise ValueError(f"bins is {bins}; expected at least 1")
-        probability = self.probability(MIDDLES, prior=prior)
+        probability = self.probability(self.judged.middles, prior=prior)
         same = self.judged.same * (prior / self.judged.same.sum())
         both = same + self.judged.different * ((1 - prior) / self.judged.different.sum())
         number = np.minimum((probability * bins).astype(np.int64), bins - 1)

@@ -10,7 +10,6 @@ import numpy as np
 
 from tapetum.evaluation.calibration import Calibration
 from tapetum.evaluation.open_set import OpenSetScores
-from tapetum.evaluation.pair_counts import DISTANCES
 from tapetum.evaluation.pair_curves import OperatingPoint, PairCurve
 from tapetum.report.palette import light
 from tapetum.report.score_tables import with_unit
@@ -161,8 +160,9 @@ def _error_plot(curve: PairCurve, name: str) -> str:
     rate, at = curve.judged.equal_error()
 
     def draw(axes: Axes) -> None:
-        axes.plot(DISTANCES[shown], 100 * false_match[shown], color=light("wrong"), linewidth=2)
-        (line,) = axes.plot(DISTANCES[shown], 100 * missed[shown], color=light("accent"), linewidth=2)
+        distance = curve.judged.distances[shown]
+        axes.plot(distance, 100 * false_match[shown], color=light("wrong"), linewidth=2)
+        (line,) = axes.plot(distance, 100 * missed[shown], color=light("accent"), linewidth=2)
         line.set_dashes((6, 3))
         axes.axvline(at, color=light("muted"), linewidth=1, dashes=(2, 2))
         axes.annotate(f"{100 * rate:.1f} %", (at, 100 * rate), xytext=(6, 4), textcoords="offset points")
