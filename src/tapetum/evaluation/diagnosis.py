@@ -17,6 +17,7 @@ import numpy as np
 from tapetum.errors import ModelMismatchError
 from tapetum.evaluation._camera_measures import (
     CHANCE,
+    COARSE_LEVELS,
     EVERYTHING,
     HIT,
     PRECISION,
@@ -29,7 +30,7 @@ from tapetum.evaluation._comparisons import Group
 from tapetum.evaluation._findings import Finding, find, group, is_enough, sides, wrong_answers
 from tapetum.evaluation.confidence import Interval, check_level, clustered, draws
 from tapetum.evaluation.evaluate import Evaluation
-from tapetum.evaluation.pair_counts import LEVELS, PairCounts, refuse_bad_vectors
+from tapetum.evaluation.pair_counts import PairCounts, refuse_bad_vectors
 from tapetum.types import Embeddings, Id
 
 FORMAT_VERSION = 1
@@ -50,8 +51,8 @@ class SideScores:
         mean_ap: Mean average precision.
         separation: Share of (true, other) couples ranked in this order; nan without other people.
         chance_rank_1: Rank-1 of a random order.
-        same_distance: Median distance of pairs of one person; nan without a pair.
-        different_distance: Median distance of pairs of two people; nan without a pair.
+        same_distance: Median distance of pairs of one person, to 1/256; nan without a pair.
+        different_distance: Median distance of pairs of two people, to 1/256; nan without a pair.
         d_prime: Difference of the mean distances in units of the pooled spread.
         is_enough: Whether there are 20 queries of 10 people; if not, read nothing into the numbers.
     """
@@ -269,7 +270,7 @@ class _RowMaker:
         )
 
     def _pairs(self, query: Side, item: Side) -> PairCounts:
-        counts = np.zeros((2, LEVELS), dtype=np.int64)
+        counts = np.zeros((2, COARSE_LEVELS), dtype=np.int64)
         for trial in self.trials:
             counts += trial.counts.get((query, item), 0)
         return PairCounts(counts[0], counts[1])
