@@ -293,3 +293,14 @@ def test_open_set_by_hand():
     np.testing.assert_allclose(found.thresholds[:, :2], [limits] * 4, atol=1e-6)
     assert np.isinf(found.thresholds[:, 2]).all()
     assert [found.is_resolved(r) for r in (0.0, 0.5, 1.0)] == [False, True, True]
+
+
+def test_probe_at_the_distance_of_a_stranger_is_not_answered():
+    """One person's query is as far from the only item left as the other's: accepting it accepts the stranger."""
+    half = np.sqrt(np.float32(0.5))
+    vectors = np.array([[1, 0], [-1, 0], [half, half], [half, -half]], dtype=np.float32)
+    rows = tuple(Tracklet(str(n), (), Modality.VISIBLE, p, None) for n, p in enumerate([1, 2, 1, 2]))
+    embeddings = Embeddings(vectors, TrackletSet("hand", rows))
+    trial = Trial("t", np.arange(2, 4), np.arange(2))
+    found = open_set_scores(embeddings, trial, false_alarm_rates=(0.0, 0.99, 1.0), draws=4)
+    assert found.rates.tolist() == [[0.0, 0.0, 1.0]] * 4
