@@ -296,7 +296,7 @@ def test_open_set_by_hand():
 
 
 def test_probe_at_the_distance_of_a_stranger_is_not_answered():
-    """One person's query is as far from the only item left as the other's: accepting it accepts the stranger."""
+    """One query is as far from the only item left as the other, a stranger: both or none are answered."""
     half = np.sqrt(np.float32(0.5))
     vectors = np.array([[1, 0], [-1, 0], [half, half], [half, -half]], dtype=np.float32)
     rows = tuple(Tracklet(str(n), (), Modality.VISIBLE, p, None) for n, p in enumerate([1, 2, 1, 2]))
