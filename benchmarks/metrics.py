@@ -2,59 +2,49 @@
 
     python benchmarks/metrics.py --queries 5000 --gallery 20000 --dimension 512 --people 1000 --threads 2
 
-Seconds are medians of several runs on random, L2-normalised embeddings, wall clock and processor time. "share
-of product" is the wall clock divided by that of the fastest product. Memory is how much the process's peak
-grows. Close everything else first: on a busy machine the figures mean nothing.
+Seconds are medians of several runs on random, L2-normalised embeddings, wall clock and processor time; all
+cases are run in turn. "share of product" is the wall clock divided by that of the fastest product, whose
+gallery was laid out before the clock started. Memory is how much a fresh process grows at most. The plain
+loop is timed on some of the queries, and its seconds are scaled to all of them. Close everything else first:
+on a busy machine the figures mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from statistics import median
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import Case, measure, table
+from numpy.typing import NDArray
 
 from tapetum.evaluation import score_distances, score_embeddings
 from tapetum.evaluation._products import NegativeProducts, rows_at_a_time
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 CAMERAS = 6
-MIB = 1024  # ru_maxrss counts KiB
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One line of the table; peak_mib is the growth of the process's peak memory during the first run."""
-
-    what: str
-    wall_s: float
-    cpu_s: float
-    peak_mib: float
+LOOPED = 100  # queries that the plain loop is timed on
+HIDDEN = ((3, 2),)
+PRODUCTS = ("product, gallery laid out", "product, torch.mm", "product, numpy", "product, whole, torch.mm")
 
 
 def main() -> None:
     args = parse_arguments()
-    torch.set_num_threads(args.threads)
-    rng = np.random.default_rng(0)
-    query = random_embeddings(rng, args.queries, args.dimension, args.people)
-    gallery = random_embeddings(rng, args.gallery, args.dimension, args.people)
-    timings = [measure(what, work, args.repeats) for what, work in cases(query, gallery)]
-    fastest = min(t.wall_s for t in timings if t.what.startswith("product"))
+    cases = partial(
+        make_cases, args.queries, args.gallery, args.dimension, args.people, args.threads, args.plain
+    )
+    timings = measure(cases, args.repeats, without_memory=[*PRODUCTS[:3], "plain loop"])
+    fastest = min((t for t in timings if t.what.startswith("product,")), key=lambda t: t.wall_s)
     print(
         f"{args.queries} x {args.gallery}, {args.dimension}-d, {args.people} people, {args.threads} threads"
     )
-    print(f"{'':34}{'wall s':>9}{'cpu s':>9}{'share of product':>18}{'added MiB':>11}")
-    for t in timings:
-        print(f"{t.what:34}{t.wall_s:9.3f}{t.cpu_s:9.3f}{t.wall_s / fastest:18.2f}{t.peak_mib:11.0f}")
+    print(table(timings, fastest, "share of product"))
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:  # noqa: PTH123
-            json.dump({"arguments": vars(args), "timings": [asdict(t) for t in timings]}, file, indent=1)
+        found = {"arguments": vars(args), "timings": [t.to_json() for t in timings]}
+        Path(args.json).write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -65,8 +55,60 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--people", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--no-plain", dest="plain", action="store_false", help="without the plain loop")
     parser.add_argument("--json", help="write the figures to this file")
     return parser.parse_args()
+
+
+def make_cases(
+    queries: int, gallery: int, dimension: int, people: int, threads: int, plain: bool
+) -> dict[str, Case]:
+    torch.set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    asked = random_embeddings(rng, queries, dimension, people)
+    found = random_embeddings(rng, gallery, dimension, people)
+    vectors, items = torch.from_numpy(asked.vectors), torch.from_numpy(found.vectors)
+    laid_out = NegativeProducts(items)
+    parts = vectors.split(rows_at_a_time(len(items)))
+    ids = [[t.person_id for t in side.tracklets] for side in (asked, found)]
+    runs = {
+        PRODUCTS[0]: lambda: [laid_out(part) is None for part in parts],
+        PRODUCTS[1]: lambda: [torch.mm(part, items.T) is None for part in parts],
+        PRODUCTS[2]: lambda: [np.matmul(part.numpy(), found.vectors.T) is None for part in parts],
+        PRODUCTS[3]: lambda: torch.mm(vectors, items.T) is None,
+        "score_embeddings, camera rule": lambda: score_embeddings(asked, found),
+        "score_embeddings, all kept": lambda: score_embeddings(asked, found, same_camera=True),
+        "score_embeddings, identities, hidden cameras": lambda: score_embeddings(
+            asked, found, same_camera=True, hidden_cameras=HIDDEN, count="identities"
+        ),
+        "score_embeddings, gallery and queries swapped": lambda: score_embeddings(found, asked),
+        "product and score_distances": lambda: score_distances(-(vectors @ items.T), *ids),
+    }
+    cases = {name: Case(run) for name, run in runs.items()}
+    if plain:
+        some = min(LOOPED, queries)
+        loop = partial(plain_loop, asked.rows(range(some)), found)
+        cases["plain loop"] = Case(loop, scale=queries / some, rounds=3)
+    return cases
+
+
+def plain_loop(query: Embeddings, gallery: Embeddings, max_rank: int = 20) -> NDArray[np.float64]:
+    """CMC, mAP and mINP by sorting every query's gallery in numpy."""
+    people, cameras = np.array(
+        [[getattr(t, field) for t in gallery.tracklets] for field in ("person_id", "camera_id")]
+    )
+    distance = -query.vectors @ gallery.vectors.T
+    scores = []
+    for row, asked in zip(distance, query.tracklets, strict=True):
+        order = np.argsort(row, kind="stable")
+        kept = (people[order] != asked.person_id) | (cameras[order] != asked.camera_id)
+        hits = (people[order] == asked.person_id)[kept]
+        if hits.any():
+            positions = np.flatnonzero(hits) + 1
+            precision = (np.arange(1, len(positions) + 1) / positions).mean()
+            cmc = positions[0] <= np.arange(1, max_rank + 1)
+            scores.append([*cmc, precision, len(positions) / positions[-1]])
+    return np.mean(scores, axis=0)
 
 
 def random_embeddings(rng: np.random.Generator, rows: int, dimension: int, people: int) -> Embeddings:
@@ -78,45 +120,6 @@ def random_embeddings(rng: np.random.Generator, rows: int, dimension: int, peopl
         for n, (person, camera) in enumerate(zip(ids, cameras, strict=True))
     )
     return Embeddings(vectors, TrackletSet("random", tuple(tracklets)))
-
-
-def cases(query: Embeddings, gallery: Embeddings) -> list[tuple[str, Callable[[], object]]]:
-    """Blocked cases first: memory is measured as growth of a peak."""
-    queries, items = torch.from_numpy(query.vectors), torch.from_numpy(gallery.vectors)
-    products = NegativeProducts(items)
-    parts = queries.split(rows_at_a_time(len(items)))
-    ids = [[t.person_id for t in side.tracklets] for side in (query, gallery)]
-
-    def of_distances() -> object:
-        return score_distances(-(queries @ items.T), *ids)
-
-    return [
-        ("product, blocked, as used", lambda: [products(part) is None for part in parts]),
-        ("product, blocked, torch.mm", lambda: [torch.mm(part, items.T) is None for part in parts]),
-        ("score_embeddings, camera rule", lambda: score_embeddings(query, gallery)),
-        ("score_embeddings, all kept", lambda: score_embeddings(query, gallery, same_camera=True)),
-        ("score_embeddings, identities", lambda: score_embeddings(query, gallery, count="identities")),
-        ("product, whole, torch.mm", lambda: torch.mm(queries, items.T) is None),
-        ("product + score_distances", of_distances),
-    ]
-
-
-def measure(what: str, work: Callable[[], object], repeats: int) -> Timing:
-    before = peak_mib()
-    runs = []
-    grown = 0.0
-    for number in range(repeats + 1):
-        cpu, wall = time.process_time(), time.perf_counter()
-        work()
-        runs.append((time.perf_counter() - wall, time.process_time() - cpu))
-        if number == 0:
-            grown = peak_mib() - before
-    wall_s, cpu_s = (median(run[i] for run in runs[1:]) for i in (0, 1))  # the first run warms up
-    return Timing(what, wall_s, cpu_s, grown)
-
-
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
 
 
 if __name__ == "__main__":

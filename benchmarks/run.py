@@ -20,6 +20,17 @@ X_REID = [
 BENCHMARKS = {
     "walkers": ["walkers.py"],
     "metrics": ["metrics.py"],
+    "metrics-large": [
+        "metrics.py",
+        "--queries",
+        "10000",
+        "--gallery",
+        "50000",
+        "--repeats",
+        "3",
+        "--no-plain",
+    ],
+    "reranking": ["reranking.py"],
     "lsmrl": ["training_step.py", "lsmrl", "--preset", "tiny", "--threads", "2", "--precision", "bf16-mixed"],
     "clip-baseline": [
         *["training_step.py", "clip-baseline", "--preset", "tiny"],

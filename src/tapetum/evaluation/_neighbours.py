@@ -38,17 +38,21 @@ class SquaredDistances:
         self._vectors: NDArray[np.float32] = centred.astype(np.float32)
         self._squares: NDArray[np.float32] = np.einsum("nd,nd->n", self._vectors, self._vectors)
         self._on_device = torch.from_numpy(self._vectors).to(device)
+        self._squares_there = torch.from_numpy(self._squares).to(device)
         self._products = NegativeProducts(self._on_device)
 
     def __len__(self) -> int:
         return len(self._given)
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Rows and their squared distances `[b, N]`, in order; on the device."""
-        squares = torch.from_numpy(self._squares).to(self._on_device.device)
-        for rows in _slices(len(squares), rows_at_a_time(len(squares))):
-            products = self._products(2 * self._on_device[rows])
-            yield rows, products.add_(squares).add_(squares[rows, None]).clamp_min_(0)
+    @property
+    def parts(self) -> list[slice]:
+        """Rows of the blocks."""
+        return list(_slices(len(self), rows_at_a_time(len(self))))
+
+    def block(self, rows: slice) -> Tensor:
+        """Squared distances `[b, N]` of some rows, on the device."""
+        products = self._products(2 * self._on_device[rows])
+        return products.add_(self._squares_there).add_(self._squares_there[rows, None]).clamp_min_(0)
 
     def of_pairs(self, first: IntArray, second: IntArray) -> NDArray[np.float32]:
         """`[p]` squared distances of vectors `first` `[p]` to vectors `second` `[p]`."""

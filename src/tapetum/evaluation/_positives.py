@@ -16,10 +16,10 @@ from torch import Tensor
 from tapetum.evaluation._blocks import Block, BlockSource
 from tapetum.evaluation._counting import count_people_before, rank_rows
 from tapetum.evaluation._identities import GalleryOrder, IntArray
+from tapetum.evaluation._products import blocks_at_a_time
 from tapetum.evaluation._workers import map_on_cores
 
 _HELD = 1 << 22  # positions that an accelerator holds before they are fetched
-_IN_FLIGHT = 3 << 23  # distances that the cores of a processor hold together
 
 Result = TypeVar("Result")
 
@@ -70,11 +70,10 @@ def rank_blocks(
     """
     if device.type != "cpu":
         return [then(ranks) for ranks in _on_device(source, device, count_people)]
-    largest = max((rows.stop - rows.start for rows in source.parts), default=1) * len(source.gallery.codes)
     return map_on_cores(
         lambda rows: then(rank_block(source(rows), source.gallery, count_people)),
         source.parts,
-        _IN_FLIGHT // max(1, largest),
+        blocks_at_a_time(len(source.gallery.codes)),
     )
 
 

@@ -16,8 +16,8 @@ one of i, so that it lies in 0..1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -27,6 +27,7 @@ from scipy import sparse
 
 from tapetum.evaluation._identities import IntArray
 from tapetum.evaluation._neighbours import SquaredDistances
+from tapetum.evaluation._products import blocks_at_a_time
 from tapetum.evaluation._vectors import (
     FloatArray,
     Vectors,
@@ -34,10 +35,12 @@ from tapetum.evaluation._vectors import (
     refuse_other_lengths,
     refuse_other_models,
 )
+from tapetum.evaluation._workers import map_on_cores
 
 Distance = Literal["squared", "fourth-power"]
 
-_ENTRIES = 1 << 20  # pairs held at a time
+_ENTRIES = 1 << 19  # pairs that a part of the work holds
+_MOST_PARTS = 8  # at a time
 
 
 def rerank(
@@ -91,9 +94,7 @@ def rerank(
     if square:
         mixed *= mixed
     mixed *= lambda_value
-    for rows, jaccard in _jaccard(weights[:queries], weights[queries:].tocsc()):
-        jaccard *= 1 - lambda_value
-        mixed[rows] += jaccard
+    _add_jaccard(mixed, weights[:queries], weights[queries:].tocsc(), 1 - lambda_value)
     return mixed
 
 
@@ -130,12 +131,15 @@ def _look_at_all(pairs: SquaredDistances, queries: int, k1: int, k2: int) -> _Ne
     nearest = np.empty((total, max(wide, mean)), dtype=np.int64)
     largest = np.empty(total, dtype=np.float32)
     of_queries = np.empty((queries, total - queries), dtype=np.float32)
-    for rows, squared in pairs.blocks():
+
+    def look(rows: slice) -> None:
+        squared = pairs.block(rows)
         nearest[rows] = pairs.nearest(rows.start, squared, (wide, narrow, mean))
         largest[rows] = squared.amax(dim=1).cpu().numpy()
-        if rows.start < queries:
-            part = squared[: queries - rows.start, queries:]
-            of_queries[rows.start : rows.start + len(part)] = part.cpu().numpy()
+        part = squared[: max(0, queries - rows.start), queries:]
+        of_queries[rows.start : rows.start + len(part)] = part.cpu().numpy()
+
+    map_on_cores(look, pairs.parts, blocks_at_a_time(total))
     largest[largest == 0] = 1
     return _Near(
         _reciprocal(nearest[:, :wide]),
@@ -162,10 +166,21 @@ def _ones(columns: IntArray) -> sparse.csr_array:
 
 def _weights(pairs: SquaredDistances, near: _Near, square: bool) -> sparse.csr_array:
     """Sparse `[N, N]`, V of every vector before the mean."""
-    total = len(near.largest)
-    step = max(1, _ENTRIES // near.for_mean.shape[0])
-    parts = [_weights_of(pairs, near, square, slice(r, r + step)) for r in range(0, total, step)]
+    counts = near.reciprocal @ np.diff(near.closer.indptr)
+    parts = map_on_cores(partial(_weights_of, pairs, near, square), _slices_of_work(counts), _MOST_PARTS)
     return sparse.vstack(parts, format="csr")
+
+
+def _slices_of_work(work: NDArray[np.floating] | IntArray) -> list[slice]:
+    """Rows in slices of about equal work, `_ENTRIES` at most where a row alone is not more."""
+    done = np.cumsum(work)
+    first, found = 0, []
+    while first < len(done):
+        limit = _ENTRIES + (done[first - 1] if first else 0)
+        last = max(first + 1, int(np.searchsorted(done, limit, side="right")))
+        found.append(slice(first, last))
+        first = last
+    return found
 
 
 def _weights_of(pairs: SquaredDistances, near: _Near, square: bool, rows: slice) -> sparse.csr_array:
@@ -190,19 +205,17 @@ def _averaged(weights: sparse.csr_array, neighbours: IntArray) -> sparse.csr_arr
     return weights if count == 1 else (_ones(neighbours) / np.float32(count)) @ weights
 
 
-def _jaccard(
-    queries: sparse.csr_array, gallery: sparse.csc_array
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Jaccard distances `[b, G]` of some queries at a time, with their rows."""
-    total, size = queries.shape[0], gallery.shape[0]
-    held = np.diff(gallery.indptr)
-    work = np.concatenate([[0], np.cumsum(held[queries.indices])])[queries.indptr]  # up to each query
-    first = 0
-    while first < total:
-        most = np.searchsorted(work, work[first] + _ENTRIES, side="right") - 1
-        last = int(np.clip(most, first + 1, min(total, first + max(1, _ENTRIES // size))))
-        yield slice(first, last), _jaccard_of(queries[first:last], gallery)
-        first = last
+def _add_jaccard(
+    mixed: NDArray[np.float32], queries: sparse.csr_array, gallery: sparse.csc_array, share: float
+) -> None:
+    """Add a share of the Jaccard distances to `mixed` `[Q, G]`."""
+    sharing = np.diff(gallery.indptr)[queries.indices]
+    pairs = np.diff(np.append(0, np.cumsum(sharing))[queries.indptr])
+
+    def add(rows: slice) -> None:
+        mixed[rows] += np.float32(share) * _jaccard_of(queries[rows], gallery)
+
+    map_on_cores(add, _slices_of_work(pairs + gallery.shape[0]), _MOST_PARTS)
 
 
 def _jaccard_of(queries: sparse.csr_array, gallery: sparse.csc_array) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tapetum.evaluation._products import NegativeProducts, rows_at_a_time
+from tapetum.evaluation._products import NegativeProducts, blocks_at_a_time, rows_at_a_time
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -37,3 +37,8 @@ def test_a_product_does_not_depend_on_what_else_is_asked():
 )
 def test_large_galleries_are_asked_by_fewer_rows(gallery, rows):
     assert rows_at_a_time(gallery) == rows
+
+
+@pytest.mark.parametrize(("gallery", "blocks"), [(0, 196_608), (20_000, 9), (100_000, 1), (10**9, 1)])
+def test_fewer_blocks_of_large_galleries_are_held(gallery, blocks):
+    assert blocks_at_a_time(gallery) == blocks

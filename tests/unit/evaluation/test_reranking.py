@@ -56,16 +56,16 @@ def test_neighbours_too_close_for_float32_are_told_apart():
     vectors = np.zeros((10, 2))
     vectors[1:, 0] = 1 + 1e-9 * np.array([4, 8, 1, 7, 2, 9, 3, 6, 5])
     pairs = SquaredDistances(vectors, torch.device("cpu"))
-    ((rows, squared),) = pairs.blocks()
-    nearest = pairs.nearest(rows.start, squared, (3, 6))
+    (rows,) = pairs.parts
+    nearest = pairs.nearest(rows.start, pairs.block(rows), (3, 6))
     assert set(nearest[0, :3]) == {0, 3, 5}
     assert set(nearest[0]) == {0, 3, 5, 7, 1, 9}
 
 
 def test_equal_vectors_are_taken_in_order():
     pairs = SquaredDistances(np.ones((9, 3), dtype=np.float32), torch.device("cpu"))
-    ((rows, squared),) = pairs.blocks()
-    assert pairs.nearest(rows.start, squared, (2, 4)).tolist() == [[0, 1, 2, 3]] * 9
+    (rows,) = pairs.parts
+    assert pairs.nearest(rows.start, pairs.block(rows), (2, 4)).tolist() == [[0, 1, 2, 3]] * 9
     np.testing.assert_allclose(
         rerank(np.ones((2, 3)), np.ones((7, 3)), k1=2, k2=1)[0], [0] + [0.7] * 6, atol=1e-6
     )
