@@ -24,10 +24,12 @@ class Config(BaseModel):
 def build_config(kind: type[ConfigT], *layers: Mapping[str, Any]) -> ConfigT:
     """Merge `layers` (later wins, nested mappings merged, dotted keys allowed) and check them against `kind`.
 
+    What the layers leave open is as in the defaults of `kind`, inside its nested configurations too.
+
     Raises:
         ConfigError: An unknown key (the nearest one is named) or a value that does not fit.
     """
-    merged: dict[str, Any] = {}
+    merged = _nested_defaults(kind)
     for layer in layers:
         merged = merge(merged, _nested(layer))
     try:
@@ -100,6 +102,12 @@ def _nested(layer: Mapping[str, Any]) -> dict[str, Any]:
             nested = {part: nested}
         result = merge(result, nested)
     return result
+
+
+def _nested_defaults(kind: type[Config]) -> dict[str, Any]:
+    """Default values of nested configurations: a layer that names some of them leaves the others alone."""
+    defaults = {name: field.default for name, field in kind.model_fields.items()}
+    return {name: value.model_dump() for name, value in defaults.items() if isinstance(value, Config)}
 
 
 def _as_number(value: Any) -> Any:

@@ -180,3 +180,16 @@ def test_files_that_are_no_configuration(tmp_path):
         read_yaml(file)
     with pytest.raises(FileNotFoundError):
         read_yaml(tmp_path / "none.yaml")
+
+
+class Special(Config):
+    rate: Rate = Rate(lr=0.5, betas=(0.1, 0.2))
+    whole: Whole = Whole(rate=Rate(lr=7), frames=3)
+
+
+def test_naming_one_nested_value_leaves_the_defaults_of_its_neighbours():
+    assert build_config(Special, {"rate.betas": (0.3, 0.4)}).rate == Rate(lr=0.5, betas=(0.3, 0.4))
+    changed = build_config(Special, {"whole": {"rate": {"betas": (0, 0)}}}, {"whole.name": "b"})
+    assert changed.whole == Whole(rate=Rate(lr=7, betas=(0, 0)), frames=3, name="b")
+    assert changed.rate == Special().rate
+    assert build_config(Special) == Special()

@@ -136,7 +136,7 @@ class XReidNetwork(nn.Module):
         if self.cameras is None or cameras is None:
             return None
         rows: Tensor = self.cameras(cameras)
-        return rows.repeat_interleave(frames, 0, output_size=rows.shape[0] * frames)
+        return rows[:, None].expand(-1, frames, -1).flatten(0, 1)
 
 
 def by_clip(rows: Tensor, frames: int) -> Tensor:

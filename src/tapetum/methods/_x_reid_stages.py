@@ -207,7 +207,7 @@ class NetworkStage(Stage):
 def _frame_loss(logits: Tensor, batch: Batch) -> Tensor:
     """Mean cross-entropy of frames' logits `[B * T, I]`, over T."""
     frames = batch.clips.shape[1]
-    labels = batch.labels.repeat_interleave(frames, output_size=logits.shape[0])
+    labels = batch.labels[:, None].expand(-1, frames).flatten()
     return identity_loss(logits, labels) / frames
 
 

@@ -139,14 +139,18 @@ class XReid(Method):
         """Index of each clip's camera, int64 `[B]`, -1 where training did not see it."""
         if not self.config.camera_embedding:
             return None
-        given = [None] * clips.shape[0] if camera_ids is None else list(camera_ids)
-        if len(given) != clips.shape[0]:
-            raise ValueError(f"{len(given)} camera_ids for {clips.shape[0]} clips")
-        row_of = {camera: row for row, camera in enumerate(self.camera_ids)}
-        if self.config.unknown_camera == "error":
-            for camera in given:
-                if camera not in row_of:
-                    known = ", ".join(map(str, self.camera_ids))
-                    raise ValueError(f"camera {camera!r} is not among those of the training data: {known}")
-        rows = [-1 if camera is None else row_of.get(camera, -1) for camera in given]
-        return torch.tensor(rows).to(clips.device, non_blocking=True)
+        if camera_ids is None:
+            self._check_cameras([None])
+            return torch.full((clips.shape[0],), -1, device=clips.device)
+        if len(camera_ids) != clips.shape[0]:
+            raise ValueError(f"{len(camera_ids)} camera_ids for {clips.shape[0]} clips")
+        self._check_cameras(camera_ids)
+        row_of: dict[Id | None, int] = {camera: row for row, camera in enumerate(self.camera_ids)}
+        rows = torch.tensor([row_of.get(camera, -1) for camera in camera_ids])
+        return rows.to(clips.device, non_blocking=True)
+
+    def _check_cameras(self, camera_ids: Sequence[Id | None]) -> None:
+        foreign = [camera for camera in camera_ids if camera not in self.camera_ids]
+        if foreign and self.config.unknown_camera == "error":
+            known = ", ".join(map(str, self.camera_ids))
+            raise ValueError(f"camera {foreign[0]!r} is not among those of the training data: {known}")

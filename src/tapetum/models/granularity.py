@@ -158,7 +158,7 @@ class PartnerBlock(nn.Module):
             context: Of `B * T` frames, T consecutive ones for each pooled token.
         """
         frames = context.tokens.shape[0] // pooled.shape[0]
-        x = pooled.repeat_interleave(frames, 0, output_size=context.tokens.shape[0])
+        x = pooled[:, None].expand(-1, frames, -1).flatten(0, 1)
         x = x + self.attention(self.norm(x), context, self.norm, own=x)
         x = x + self.mlp(self.mlp_norm(x))
         return x.view(-1, frames, x.shape[-1]).mean(1)  # type: ignore[no-any-return]

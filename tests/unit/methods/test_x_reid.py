@@ -663,6 +663,10 @@ def test_the_released_preset_does_what_the_code_does():
     )
     assert (config.schedule.epochs, config.schedule.milestones) == (30, (30, 50, 70))
     assert (config.optim.mii_classifier_factor, config.augment.pad) == (100, 0)
+    paper = XReidConfig()
+    assert config.schedule == paper.schedule.model_copy(update={"epochs": 30, "milestones": (30, 50, 70)})
+    assert config.augment == paper.augment.model_copy(update={"pad": 0})
+    assert (config.optim.lr, config.batches, config.loss) == (paper.optim.lr, paper.batches, paper.loss)
 
 
 def test_documentation_names_every_switch():
