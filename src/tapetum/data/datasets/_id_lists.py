@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tapetum.data.datasets._matlab_numbers import read_matlab_numbers
 from tapetum.errors import DataError
+from tapetum.matlab_files import read_matlab_numbers
 
 _ID = re.compile(r"[0-9]{1,9}")
 _EXPECTED = "expected one line of person ids such as 6,10,17"

@@ -7,7 +7,6 @@ none.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import DataError
+from tapetum.matlab_files import read_matlab_cells
 
 FILE = Path("exp") / "rand_perm_cam.mat"
 _VARIABLE = "rand_perm_cam"
@@ -38,33 +38,22 @@ class Permutations:
 
         Raises:
             FileNotFoundError: There is no such file.
-            DataError: The file is no MATLAB file, or holds something else.
+            DataError: The file is no MATLAB file, or damaged, or holds something else.
         """
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-
         path = root / FILE
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path}: no such file; the official permutations come with the authors' evaluation code, "
                 "not with the images"
             )
-        try:
-            content = loadmat(path)
-        except (
-            MatReadError,
-            ValueError,
-            TypeError,
-            KeyError,
-            NotImplementedError,
-            OSError,
-            zlib.error,
-        ) as error:
-            raise DataError(f"{path}: not a MATLAB file of version 5 to 7.2: {error}") from None
-        cells = content.get(_VARIABLE)
-        if cells is None or cells.dtype != np.object_:
-            raise DataError(f"{path}: holds no cell array {_VARIABLE}")
-        return cls(path, tuple(np.asarray(cell).reshape(-1) for cell in cells.reshape(-1)))
+        cells = read_matlab_cells(path, _VARIABLE)
+        for number, camera in enumerate(cells.flat, start=1):
+            if camera.dtype != np.object_:
+                raise DataError(
+                    f"{path}: camera {number}: a {camera.dtype} {camera.shape}; "
+                    "expected a cell array of one matrix per person"
+                )
+        return cls(path, tuple(camera.reshape(-1) for camera in cells.flat))
 
     def images(self, camera: int, person: int, trial: int, shots: int) -> list[int]:
         """Numbers of the images of a person in a camera, both counted from 1, in a trial counted from 0.
@@ -75,12 +64,12 @@ class Permutations:
         where = f"{self.path}: camera {camera}, person {person}, trial {trial + 1}"
         if not (camera <= len(self.cameras) and 1 <= person <= len(self.cameras[camera - 1])):
             raise DataError(f"{where}: not in the file")
-        matrix = np.asarray(self.cameras[camera - 1][person - 1])
+        matrix = self.cameras[camera - 1][person - 1]
         if matrix.ndim != 2 or matrix.dtype.kind not in "uif" or trial >= len(matrix):
             raise DataError(f"{where}: a {matrix.dtype} {matrix.shape}; expected a row of numbers per trial")
-        numbers = [int(number) for number in matrix[trial]]
-        if sorted(numbers) != list(range(1, len(numbers) + 1)):
-            raise DataError(f"{where}: {numbers} is no permutation of 1 to {len(numbers)}")
+        numbers = matrix[trial]
+        if sorted(numbers.tolist()) != list(range(1, len(numbers) + 1)):
+            raise DataError(f"{where}: {numbers.tolist()} is no permutation of 1 to {len(numbers)}")
         if len(numbers) < shots:
             raise DataError(f"{where}: lists {len(numbers)} images; expected at least {shots}")
-        return numbers[:shots]
+        return [int(number) for number in numbers[:shots]]

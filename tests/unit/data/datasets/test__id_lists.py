@@ -111,10 +111,10 @@ def test_ids_of_a_matlab_file(tmp_path, kind, shape):
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"ids": np.ones((1, 2))}, "no variable 'id'"),
+        ({"ids": np.ones((1, 2))}, "holds no matrix of numbers id"),
         ({"id": np.ones((2, 2))}, r"'id' is of shape \(2, 2\); expected whole numbers, 1 x N"),
         ({"id": np.ones((0, 0))}, r"'id' is of shape \(0, 0\)"),
-        ({"id": "6,10"}, "damaged, or 'id' holds no numbers"),
+        ({"id": "6,10"}, "damaged, or holds no matrix of numbers id"),
         ({"id": np.array([[6.5]])}, "6.5 in 'id'; expected whole numbers from 0"),
         ({"id": np.array([[6, -1]])}, "-1 in 'id'"),
         ({"id": np.array([[6, np.nan]])}, "nan in 'id'"),
@@ -133,9 +133,9 @@ def test_the_text_file_wins_where_its_twin_cannot_be_read(tmp_path):
     found = read_twin_id_lists(tmp_path / "val_id.txt")
     assert found.ids == (6, 10)
     (note,) = found.notes
-    assert note.startswith(f"val_id.txt is not compared: {tmp_path / 'val_id.mat'}: no MATLAB file")
+    assert note.startswith(f"val_id.txt is not compared: {tmp_path / 'val_id.mat'}: not a MATLAB file")
     (tmp_path / "val_id.txt").unlink()
-    with pytest.raises(DataError, match=r"val_id\.mat: no MATLAB file"):
+    with pytest.raises(DataError, match=r"val_id\.mat: not a MATLAB file"):
         read_twin_id_lists(tmp_path / "val_id.txt")
 
 

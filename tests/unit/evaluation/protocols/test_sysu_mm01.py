@@ -209,6 +209,22 @@ def test_files_that_are_no_permutations(tmp_path):
             protocol.trials(images(COUNTS), root=tmp_path)
 
 
+def test_a_camera_without_cells_and_numbers_that_do_not_count(permutations):
+    def flat(cells):
+        cells[2, 0] = np.ones((10, 3))
+
+    def odd(cells):
+        cells[3, 0][8, 0] = np.array([[1, 2, np.nan]] * 10)
+
+    for spoil, message in (
+        (flat, r"camera 3: a float64 \(10, 3\); expected a cell array of one matrix per person"),
+        (odd, r"camera 4, person 9, trial 1: \[1\.0, 2\.0, nan\] is no permutation of 1 to 3"),
+    ):
+        root = permutations(COUNTS, spoil)
+        with pytest.raises(DataError, match=rf"rand_perm_cam\.mat: {message}"):
+            create_protocol("sysu-mm01/all-single-official").trials(images(COUNTS), root=root)
+
+
 def test_a_truncated_file_is_refused(permutations):
     root = permutations(COUNTS)
     file = root / "exp" / "rand_perm_cam.mat"
