@@ -90,6 +90,7 @@ class Case:
         images = [images[int(i)] for i in rng.permutation(len(images))]
         self.tracklets = TrackletSet(name, tuple(images))
         vectors = rng.integers(-levels, levels + 1, (len(images), 4)).astype(np.float32)
+        vectors[~vectors.any(axis=1)] = 1  # an embedding of zeros is refused
         self.embeddings = Embeddings(vectors, self.tracklets)
         self.vector = {t.tracklet_id: v.astype(int).tolist() for t, v in zip(images, vectors, strict=True)}
 
