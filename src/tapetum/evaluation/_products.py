@@ -55,7 +55,13 @@ class NegativeProducts:
 
 
 def _plain_product(gallery: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda vectors: torch.mm(vectors, gallery.T)
+    """The usual product, in the gallery's own precision also where autocast is on."""
+
+    def multiply(vectors: Tensor) -> Tensor:
+        with torch.autocast(gallery.device.type, enabled=False):
+            return torch.mm(vectors, gallery.T)
+
+    return multiply
 
 
 def _packed_product(gallery: Tensor, rows: int) -> Callable[[Tensor], Tensor] | None:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tapetum.evaluation import _products
 from tapetum.evaluation._products import NegativeProducts, blocks_at_a_time, rows_at_a_time
 
 
@@ -37,6 +38,22 @@ def test_a_product_does_not_depend_on_what_else_is_asked():
 )
 def test_large_galleries_are_asked_by_fewer_rows(gallery, rows):
     assert rows_at_a_time(gallery) == rows
+
+
+def test_autocast_does_not_reach_the_products():
+    torch.manual_seed(0)
+    vectors, items = torch.randn(5, 64), torch.randn(9, 64)
+    for multiply in (NegativeProducts(items), _products._plain_product(items)):
+        plain = multiply(vectors)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(multiply(vectors), plain)
+
+
+def test_without_the_operators_for_a_laid_out_gallery_products_are_plain(monkeypatch):
+    monkeypatch.setattr(_products, "_can_pack", lambda device: False)
+    torch.manual_seed(0)
+    vectors, items = torch.randn(5, 64), torch.randn(9, 64)
+    torch.testing.assert_close(NegativeProducts(items)(vectors), -vectors @ items.T)
 
 
 @pytest.mark.parametrize(("gallery", "blocks"), [(0, 196_608), (20_000, 9), (100_000, 1), (10**9, 1)])
