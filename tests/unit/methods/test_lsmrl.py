@@ -340,6 +340,7 @@ SWITCHES = [
     ({}, {"label_smooth": 0.2}, "losses"),
     ({}, {"wrt_compat": True}, "losses"),
     ({}, {"msel_norm": True}, "losses"),
+    ({}, {"neck_feature": "after"}, "losses embedding"),
     ({}, {"modality_on": ("g", "f")}, "losses"),
     ({"cmi_test": "bypass"}, {"test_feature": ("g",)}, "embedding"),
     ({}, {"optim.lr": 1.0}, "groups"),
@@ -379,12 +380,35 @@ def test_the_table_of_switches_is_complete():
     assert set(nested.model_fields) == named
 
 
+@pytest.mark.parametrize("without", [{}, {"sd_mode": "none", "cmi_kv": "none"}])
+def test_features_behind_the_neck(without):
+    """Embeddings are f and g behind their batch norms; without modules g is f_p and shares its neck."""
+    method = make_method(neck_feature="after", test_feature=("f", "g"), **without).eval()
+    network, clips = method.network, torch.randn(3, 2, 3, 48, 24)
+    generator = torch.Generator().manual_seed(0)
+    for neck in network.necks.values():
+        neck.norm.running_mean.uniform_(-1, 1, generator=generator)
+        neck.norm.running_var.uniform_(0.5, 2, generator=generator)
+    with torch.no_grad():
+        encoded = network.encode_frames(clips)
+        met = network.interact(network.diffuse(encoded, network.text_bank))
+        parts = []
+        for name, feature in (("f", encoded.pooled), ("g" if not without else "f_p", met)):
+            norm = network.necks[name].norm
+            deviation = (norm.running_var.double() + norm.eps).sqrt()
+            normed = (feature.double() - norm.running_mean) / deviation * norm.weight + norm.bias
+            parts.append(normed / normed.norm(dim=1, keepdim=True))
+        expected = torch.cat(parts, 1) / 2**0.5
+        assert torch.allclose(method.encode(clips).double(), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         ({"loss": {"v2t": 0}}, "nothing would train the prompts"),
         ({"batches": {"tracklets": 1}}, r"loss\.msel needs batches\.tracklets"),
         ({"loss": {"cmcl": 1}, "cmi_kv": "none"}, r"loss\.cmcl"),
+        ({"loss": {"id": 0}, "neck_feature": "after"}, "reads the batch norm of the identity loss"),
         ({"prompt_stage": "two-stage", "sd_mode": "none", "loss": {"v2t": 0}}, "prompt_stage=two-stage"),
         ({"stfl_split": (6, 3, 3)}, "stfl_split"),
         ({"stg_groups": 5}, "stg_groups 5 does not divide the 6 rows"),
