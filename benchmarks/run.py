@@ -19,6 +19,7 @@ X_REID = [
 
 BENCHMARKS = {
     "walkers": ["walkers.py"],
+    "reading": ["reading.py"],
     "metrics": ["metrics.py"],
     "metrics-large": [
         "metrics.py",
