@@ -53,9 +53,8 @@ def main() -> None:
     floor = median(seconds["decoded alone"])
     print(f"{frames} frames of {args.height}x{args.width}, one thread")
     for name, found in seconds.items():
-        print(
-            f"{name:20s} {frames / median(found):8.0f} frames/s   {floor / median(found):5.2f} of decoding alone"
-        )
+        rate, share = frames / median(found), floor / median(found)
+        print(f"{name:20s} {rate:8.0f} frames/s   {share:5.2f} of decoding alone")
 
 
 def timed(work: Callable[[], None]) -> float:
