@@ -1,4 +1,4 @@
-"""BUPTCampus: tracklets of one modality against those of the other (Du et al., IEEE TIFS 2024).
+"""BUPTCampus: tracklets of one modality against those of the other (Du et al., IEEE TIFS 2023).
 
 Each direction has queries of its own: the second is not the first with the roles swapped. Nothing is left
 out.
