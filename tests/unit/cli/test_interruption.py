@@ -12,7 +12,12 @@ from contextlib import contextmanager
 
 import pytest
 
-PROGRAM = "import sys; from tapetum.cli import main; sys.exit(main())"
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start what is behind & without it
+from tapetum.cli import main
+sys.exit(main())
+"""
 
 
 def interrupt(command, ready, timeout=120):
