@@ -27,7 +27,7 @@ class TrainingConfig(Config):
         "auto", description="auto: bf16-mixed on a CUDA device that has bfloat16, else 32-true"
     )
     linears: Literal["auto", "torch", "onednn"] = Field(
-        "auto",
+        "torch",
         description="library for linear layers in float32 on a processor; auto: oneDNN where it is quicker",
     )
     workers: int = Field(0, ge=0, description="processes that make batches ahead; 0: one thread")
