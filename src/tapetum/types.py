@@ -117,10 +117,12 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Clips of both modalities for one step.
+    """Clips of one or both modalities for one step.
 
-    Cross-modal batches hold B/2 visible rows, then B/2 infrared rows; row j of both halves is the same
-    person, K consecutive rows a person.
+    Cross-modal batches hold N visible rows, then N infrared rows; row j of both halves is the same person, K
+    consecutive rows a person. Where the stage asks for exchanged views, a second view of each visible row
+    follows, in the order of the first: [visible | infrared | exchanged visible], B = 3 N. Batches of one
+    modality hold its N rows (and, of visible ones, N exchanged views).
 
     Attributes:
         clips: uint8 (from the loader) or normalised float32 (in a stage's step) `[B, T, 3, H, W]`.
@@ -128,6 +130,8 @@ class Batch:
         infrared: bool `[B]`.
         cameras: int64 `[B]`, index into the training cameras; -1 where unknown.
         seed: What all randomness of this step is drawn from, a function of run seed, epoch and step.
+        views: How many of the B rows, the last ones, are exchanged views; labels, infrared and cameras cover
+            them too.
     """
 
     clips: Tensor
@@ -135,6 +139,7 @@ class Batch:
     infrared: Tensor
     cameras: Tensor
     seed: int = 0
+    views: int = 0
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """The same batch on `device`."""
@@ -148,6 +153,12 @@ class Batch:
         """The same batch in page-locked memory (the loader calls this where an accelerator is used)."""
         move = {name: getattr(self, name).pin_memory() for name in ("clips", "labels", "infrared", "cameras")}
         return replace(self, **move)
+
+    def without_views(self) -> Batch:
+        """The batch without its exchanged views: one row a tracklet (slices of the same tensors)."""
+        rows = self.clips.shape[0] - self.views
+        kept = {name: getattr(self, name)[:rows] for name in ("clips", "labels", "infrared", "cameras")}
+        return replace(self, **kept, views=0)
 
     def normalised(self, preprocessing: Preprocessing) -> Batch:
         """The same batch with its uint8 clips made float32 and normalised, on their device."""

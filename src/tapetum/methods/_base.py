@@ -8,10 +8,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tapetum.config import Config, build_config
@@ -26,6 +26,10 @@ class BatchConfig(Config):
 
     identities: int = Field(4, ge=1, description="P, identities in a batch")
     tracklets: int = Field(4, ge=1, description="K, tracklets per identity and modality")
+    modality: Literal["both", "visible", "infrared"] = Field(
+        "both",
+        description="both: P x K visible rows, then P x K infrared ones; else P x K rows of the one modality",
+    )
     frame_sampling: Literal["chunk-random", "window"] = Field(
         "chunk-random",
         description="training frames: one per chunk, or T consecutive ones from a random start",
@@ -45,6 +49,11 @@ class AugmentConfig(Config):
         "mean", description="of the erased box: near the mean of natural images, or drawn anew for each"
     )
     channels: bool = Field(True, description="channel augmentation: copy one channel into all three, or grey")
+    exchanged_view: bool = Field(
+        False,
+        description="append a second view of each visible clip, augmented on its own, with one channel copied "
+        "into all three always (CAJ); the first views then keep their colours. Infrared is as `channels` says",
+    )
     sync: bool = Field(
         True, description="draw crop, flip and channels once per tracklet instead of per frame"
     )
@@ -54,7 +63,11 @@ class ScheduleConfig(Config):
     """Length and learning rate of a stage: linear warm-up, then cosine or steps; per epoch or per step."""
 
     epochs: int = Field(24, ge=1)
-    steps_per_epoch: int = Field(200, ge=1)
+    steps_per_epoch: Annotated[int, Field(ge=1)] | Literal["from-data"] = Field(
+        200,
+        description="from-data: tracklets of the modality that has more, divided by P x K, rounded down, at "
+        "least 1",
+    )
     warmup_epochs: float = Field(3, ge=0)
     warmup_start: float = Field(0.01, gt=0, le=1, description="factor of the base rate at the first step")
     final: float = Field(0.01, ge=0, le=1, description="factor of the base rate at the end of the cosine")
@@ -64,17 +77,37 @@ class ScheduleConfig(Config):
     )
     decay: float = Field(0.1, gt=0, le=1, description="factor of the rate at each milestone")
 
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of an epoch as a number, once it is known.
+
+        Raises:
+            ValueError: They follow from the data, and no training set has been asked yet.
+        """
+        if self.steps_per_epoch == "from-data":
+            raise ValueError("steps_per_epoch = 'from-data': the training set says how many these are")
+        return self.steps_per_epoch
+
 
 class OptimConfig(Config):
     """Optimiser of a stage."""
 
-    algorithm: Literal["adamw", "adam"] = Field(
-        "adamw", description="adam: weight decay is part of the gradient (L2), as in torch.optim.Adam"
+    algorithm: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw",
+        description="adam, sgd: weight decay is part of the gradient (L2), as in torch.optim.Adam and SGD",
     )
     lr: float = Field(2.5e-5, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[float, float] = Field((0.9, 0.999), description="of adamw and adam")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    nesterov: bool = Field(True, description="of sgd: look ahead along the momentum")
     grad_clip: float | None = Field(None, gt=0, description="largest total gradient norm; None: no clipping")
+
+    @model_validator(mode="after")
+    def _check_nesterov(self) -> OptimConfig:
+        if self.algorithm == "sgd" and self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov looks ahead along a momentum: set momentum above 0, or nesterov=false")
+        return self
 
 
 class MethodConfig(Config):
@@ -99,6 +132,10 @@ class ParameterGroup:
     weight_decay: float
 
 
+def _record_nowhere(values: Mapping[str, float]) -> None:
+    """Where no run is under way, nothing is written."""
+
+
 @dataclass(slots=True)
 class StageContext:
     """What hooks may use: the run's seed and one pass over the training set (nothing of the test set).
@@ -117,6 +154,11 @@ class StageContext:
         resumed: True in `before_stage` when training goes on inside the stage: `state` and the method are as
             they were at the checkpoint, so reuse what is there. The hook before the current epoch is not
             called again.
+        record: Writes named figures to the run's log, with stage and epoch, such as
+            `context.record({"text-to-image top-1/visible": 0.8})`: "group/name", one picture per group in
+            the report. For figures that a hook computes now and then; `Stage.monitors` is for those of a
+            step. A hook may call it freely: what was written before a run was stopped is not written twice,
+            nor what a hook says while its effects will be undone.
     """
 
     seed: int = 0
@@ -124,6 +166,7 @@ class StageContext:
     label_ids: Sequence[Id] = ()
     state: dict[str, Tensor] = field(default_factory=dict)
     resumed: bool = False
+    record: Callable[[Mapping[str, float]], None] = _record_nowhere
 
 
 class Stage(ABC):
@@ -154,11 +197,25 @@ class Stage(ABC):
     def before_epoch(self, epoch: int, context: StageContext) -> None:  # noqa: B027
         """Hook: before each epoch, counted from 0 (rebuild prototypes)."""
 
+    def after_epoch(self, epoch: int, context: StageContext) -> None:  # noqa: B027
+        """Hook: after each epoch's last step, before what is validated and saved there (measure, record).
+
+        The last epoch may have fewer steps than the others. What is changed here trains on.
+        """
+
     def after_stage(self, context: StageContext) -> None:  # noqa: B027
         """Hook: after the last step, before the checkpoint (rebuild buffers that `encode` reads).
 
         Called before a validation inside the stage too; what it changes there is undone.
         """
+
+    def monitors(self) -> dict[str, Tensor]:
+        """Scalars of the last step to log beside its losses, by "group/name"; no part of the sum.
+
+        Asked for when a line of the log is due, and fetched with the losses at once: keep them on the device,
+        detached. Several processes average them.
+        """
+        return {}
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum that is minimised."""
