@@ -51,8 +51,8 @@ class AugmentConfig(Config):
     channels: bool = Field(True, description="channel augmentation: copy one channel into all three, or grey")
     exchanged_view: bool = Field(
         False,
-        description="append a second view of each visible clip, augmented on its own, with one channel copied "
-        "into all three always (CAJ); the first views then keep their colours. Infrared is as `channels` says",
+        description="append a second view of each visible clip, augmented anew, with a random channel copied "
+        "into all three always (CAJ); first views then keep their colours, and infrared is as `channels` says",
     )
     sync: bool = Field(
         True, description="draw crop, flip and channels once per tracklet instead of per frame"
@@ -176,6 +176,11 @@ class Stage(ABC):
     reads_frames: ClassVar[bool] = True
     """False: `step` uses `batch.seed` alone (it learns from features cached in `before_stage`), so the loop
     need not read images and may pass a batch without rows."""
+    takes_views: ClassVar[bool] = False
+    """True: `step` reads `batch.views` (or no order of rows at all), so `augment.exchanged_view` may be set.
+    A stage that pairs the rows of two halves would pair the wrong ones, so the others are refused."""
+    takes_modalities: ClassVar[tuple[str, ...]] = ("both",)
+    """What `batches.modality` may be, for the same reason."""
     batches: BatchConfig
     augment: AugmentConfig
     schedule: ScheduleConfig

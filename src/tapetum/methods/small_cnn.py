@@ -108,9 +108,11 @@ class SmallCnn(Method):
 
 
 class _NetworkStage(Stage):
-    """All parameters learn."""
+    """All parameters learn, from rows in any order."""
 
     name: ClassVar[str] = "network"
+    takes_views: ClassVar[bool] = True
+    takes_modalities: ClassVar[tuple[str, ...]] = ("both", "visible", "infrared")
 
     def __init__(self, method: SmallCnn) -> None:
         self.method = method
