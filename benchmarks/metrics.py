@@ -22,7 +22,7 @@ from measuring import Case, measure, table
 from numpy.typing import NDArray
 
 from tapetum.evaluation import score_distances, score_embeddings
-from tapetum.evaluation._products import NegativeProducts, rows_at_a_time
+from tapetum.evaluation.distances.products import NegativeProducts, rows_at_a_time
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 CAMERAS = 6

@@ -20,7 +20,7 @@ from measuring import Case, Timing, measure, table
 from numpy.typing import NDArray
 
 from tapetum.evaluation import rerank
-from tapetum.evaluation._products import NegativeProducts, rows_at_a_time
+from tapetum.evaluation.distances.products import NegativeProducts, rows_at_a_time
 
 FloatArray = NDArray[np.float32]
 K1, K2, LAMBDA = 20, 6, 0.3

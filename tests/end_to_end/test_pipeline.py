@@ -11,7 +11,7 @@ from tapetum.data import read_dataset
 from tapetum.data.synthetic import WalkerOptions, write_hitsz_vcm
 from tapetum.embed import embed, load_embeddings, save_embeddings
 from tapetum.evaluation import evaluate
-from tapetum.evaluation.ranking import ranked_lists
+from tapetum.evaluation.ranking.lists import ranked_lists
 from tapetum.report import ReportData, build_report
 from tapetum.search import Filter, Gallery, SearchEngine
 from tapetum.training import resolve_run, train

@@ -7,11 +7,11 @@ import pytest
 from scipy import optimize
 
 from tapetum.evaluation import Trial
-from tapetum.evaluation._log_ratios import fit_log_ratio
-from tapetum.evaluation.calibration import calibrate, split_people
-from tapetum.evaluation.open_set import open_set_scores
-from tapetum.evaluation.pair_counts import LEVELS, PairCounts, Pairing, count_pairs
-from tapetum.evaluation.pair_curves import PairCurve
+from tapetum.evaluation.calibration._log_ratios import fit_log_ratio
+from tapetum.evaluation.calibration.calibration import calibrate, split_people
+from tapetum.evaluation.calibration.open_set import open_set_scores
+from tapetum.evaluation.calibration.pair_counts import LEVELS, PairCounts, Pairing, count_pairs
+from tapetum.evaluation.calibration.pair_curves import PairCurve
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 HIDDEN = ((1, 2),)

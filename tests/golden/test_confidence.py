@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tapetum.evaluation.confidence import (
+from tapetum.evaluation.scores.confidence import (
     MEASURES,
     bootstrap,
     bootstrap_trials,
@@ -14,7 +14,7 @@ from tapetum.evaluation.confidence import (
     draws,
     over_trials,
 )
-from tapetum.evaluation.metrics import Scores, summarise
+from tapetum.evaluation.scores.metrics import Scores, summarise
 
 
 def scores_of(first_rank, average_precision=None, inp=None) -> Scores:

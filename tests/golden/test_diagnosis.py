@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from tapetum.evaluation import Evaluation, Trial, TrialResult, score_embeddings
-from tapetum.evaluation._comparisons import Group, compare
-from tapetum.evaluation.diagnosis import diagnose
+from tapetum.evaluation.diagnosis._comparisons import Group, compare
+from tapetum.evaluation.diagnosis.diagnosis import diagnose
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 

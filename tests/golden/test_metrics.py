@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapetum.errors import NoMatchError
-from tapetum.evaluation._stable_order import stable_order
-from tapetum.evaluation.metrics import Scores, score_distances, score_embeddings
+from tapetum.evaluation.ranking.stable_order import stable_order
+from tapetum.evaluation.scores.metrics import Scores, score_distances, score_embeddings
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 

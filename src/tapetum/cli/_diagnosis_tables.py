@@ -10,8 +10,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from tapetum.evaluation import Diagnosis, Interval, OpenSetScores
-    from tapetum.evaluation.diagnosis import SideScores, WrongAnswers
-    from tapetum.evaluation.pair_curves import PairCurve
+    from tapetum.evaluation.calibration.pair_curves import PairCurve
+    from tapetum.evaluation.diagnosis.diagnosis import SideScores, WrongAnswers
 
 _MOST_COLUMNS = 16  # cameras that a terminal shows side by side
 

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from tapetum.cli._console import ERR, OUT, check_place, note, progress_bar, say
 from tapetum.cli.synthesis import CueKind
-from tapetum.evaluation.metrics import Scores
+from tapetum.evaluation.scores.metrics import Scores
 from tapetum.files import replace_text
 
 

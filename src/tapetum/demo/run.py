@@ -25,7 +25,7 @@ from tapetum.embed import embed
 from tapetum.embedding_files import save_embeddings
 from tapetum.evaluation import evaluate
 from tapetum.evaluation.evaluate import Evaluation
-from tapetum.evaluation.metrics import Scores
+from tapetum.evaluation.scores.metrics import Scores
 from tapetum.files import replace_text
 from tapetum.methods import Method, create_method
 from tapetum.model import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tapetum.evaluation.evaluate import Evaluation
-from tapetum.evaluation.metrics import Scores
+from tapetum.evaluation.scores.metrics import Scores
 
 CHANCE = "chance"
 

@@ -1,18 +1,18 @@
 """Scores by the field's protocols, how sure they are, what distances mean, and which cameras fail."""
 
-from tapetum.evaluation.averages import DirectionScores
-from tapetum.evaluation.calibration import Calibration, Decision, calibrate
-from tapetum.evaluation.calibration_files import load_calibration, save_calibration
-from tapetum.evaluation.chance import chance_scores
-from tapetum.evaluation.confidence import Interval, Intervals, bootstrap, bootstrap_trials, over_trials
-from tapetum.evaluation.diagnosis import Diagnosis, diagnose
+from tapetum.evaluation.calibration.calibration import Calibration, Decision, calibrate
+from tapetum.evaluation.calibration.files import load_calibration, save_calibration
+from tapetum.evaluation.calibration.open_set import OpenSetScores, open_set_scores
+from tapetum.evaluation.diagnosis.diagnosis import Diagnosis, diagnose
 from tapetum.evaluation.evaluate import Evaluation, Reranking, TrialResult, combine, evaluate
-from tapetum.evaluation.metrics import Scores, score_distances, score_embeddings
-from tapetum.evaluation.open_set import OpenSetScores, open_set_scores
 from tapetum.evaluation.per_query import per_query_table, read_per_query, save_per_query
 from tapetum.evaluation.protocols import Protocol, Trial, create_protocol, protocol_names
-from tapetum.evaluation.ranking import RankedList, ranked_lists
-from tapetum.evaluation.reranking import rerank
+from tapetum.evaluation.ranking.lists import RankedList, ranked_lists
+from tapetum.evaluation.ranking.reranking import rerank
+from tapetum.evaluation.scores.averages import DirectionScores
+from tapetum.evaluation.scores.chance import chance_scores
+from tapetum.evaluation.scores.confidence import Interval, Intervals, bootstrap, bootstrap_trials, over_trials
+from tapetum.evaluation.scores.metrics import Scores, score_distances, score_embeddings
 
 __all__ = [
     "Calibration",

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from tapetum.errors import ModelMismatchError, NoMatchError
-from tapetum.evaluation.averages import DirectionScores, average
-from tapetum.evaluation.chance import chance_scores
-from tapetum.evaluation.metrics import Scores, score_distances, score_embeddings
 from tapetum.evaluation.protocols._base import Protocol, Trial, create_protocol
-from tapetum.evaluation.reranking import Distance, rerank
+from tapetum.evaluation.ranking.reranking import Distance, rerank
+from tapetum.evaluation.scores.averages import DirectionScores, average
+from tapetum.evaluation.scores.chance import chance_scores
+from tapetum.evaluation.scores.metrics import Scores, score_distances, score_embeddings
 from tapetum.types import Embeddings
 
 FORMAT_VERSION = 1

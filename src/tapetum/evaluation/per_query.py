@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 
 from tapetum.errors import DataError
 from tapetum.evaluation.evaluate import Evaluation, TrialResult
-from tapetum.evaluation.metrics import Scores
-from tapetum.evaluation.ranking import RankedBlock, ranked_blocks
+from tapetum.evaluation.ranking.lists import RankedBlock, ranked_blocks
+from tapetum.evaluation.scores.metrics import Scores
 from tapetum.files import replace_file
 from tapetum.id_columns import id_column
 from tapetum.types import Embeddings, Id

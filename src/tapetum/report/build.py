@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.config import to_yaml
-from tapetum.evaluation.diagnosis import diagnose
+from tapetum.evaluation.diagnosis.diagnosis import diagnose
 from tapetum.files import replace_text
 from tapetum.report.cameras import describe_cameras, describe_modalities
 from tapetum.report.data import ReportData

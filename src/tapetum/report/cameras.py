@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tapetum.evaluation.confidence import Interval
-from tapetum.evaluation.diagnosis import Diagnosis, SideScores, WrongAnswers
+from tapetum.evaluation.diagnosis.diagnosis import Diagnosis, SideScores, WrongAnswers
+from tapetum.evaluation.scores.confidence import Interval
 from tapetum.report.score_tables import per_cent
 from tapetum.report.sections import direction
 from tapetum.types import Id

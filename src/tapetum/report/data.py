@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.evaluation.evaluate import Evaluation, TrialResult
-from tapetum.evaluation.metrics import Scores
+from tapetum.evaluation.scores.metrics import Scores
 from tapetum.report.score_tables import CHANCE
 from tapetum.types import Embeddings, TrackletSet
 

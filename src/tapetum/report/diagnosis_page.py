@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tapetum.evaluation.calibration import Calibration
-from tapetum.evaluation.diagnosis import Diagnosis
-from tapetum.evaluation.open_set import OpenSetScores
+from tapetum.evaluation.calibration.calibration import Calibration
+from tapetum.evaluation.calibration.open_set import OpenSetScores
+from tapetum.evaluation.diagnosis.diagnosis import Diagnosis
 from tapetum.files import replace_text
 from tapetum.report.cameras import describe_cameras, describe_modalities
 from tapetum.report.rendering import render

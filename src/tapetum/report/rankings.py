@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.evaluation.metrics import Scores
 from tapetum.evaluation.protocols import Trial
-from tapetum.evaluation.ranking import RankedList, ranked_lists
+from tapetum.evaluation.ranking.lists import RankedList, ranked_lists
+from tapetum.evaluation.scores.metrics import Scores
 from tapetum.report.score_tables import with_unit
 from tapetum.report.strips import data_uri, middle_frame
 from tapetum.types import Embeddings, Id, Tracklet

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tapetum.evaluation.calibration import Calibration
-from tapetum.evaluation.open_set import OpenSetScores
-from tapetum.evaluation.pair_curves import OperatingPoint, PairCurve
+from tapetum.evaluation.calibration.calibration import Calibration
+from tapetum.evaluation.calibration.open_set import OpenSetScores
+from tapetum.evaluation.calibration.pair_curves import OperatingPoint, PairCurve
 from tapetum.report.palette import light
 from tapetum.report.score_tables import with_unit
 from tapetum.report.sections import LegendEntry, Panel, direction

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tapetum.data.modality_detection import detect_modality
 from tapetum.data.pictures import tracklet_from_path
-from tapetum.evaluation.calibration import Calibration
+from tapetum.evaluation.calibration.calibration import Calibration
 from tapetum.search.gallery import Gallery, refuse_other_model
 from tapetum.search.probabilities import with_probabilities
 from tapetum.search.query import Filter, SearchResult

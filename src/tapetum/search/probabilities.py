@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tapetum.errors import CalibrationError
-from tapetum.evaluation.calibration import Calibration, check_probability
-from tapetum.evaluation.pair_counts import Pairing
+from tapetum.evaluation.calibration.calibration import Calibration, check_probability
+from tapetum.evaluation.calibration.pair_counts import Pairing
 from tapetum.search.query import Hit, SearchResult
 from tapetum.types import Modality
 

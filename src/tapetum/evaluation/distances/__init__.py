@@ -1,0 +1,1 @@
+"""Distances between the vectors of queries and gallery, block by block, and which pairs count."""
