@@ -8,6 +8,7 @@ import typer
 
 from tapetum.cli import (
     _console,
+    comparing,
     converting,
     diagnosing,
     inspection,
@@ -47,6 +48,7 @@ for _commands in (
     diagnosing,
     searching,
     demonstration_commands,
+    comparing,
 ):
     _commands.register(app)
 
