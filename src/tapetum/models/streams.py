@@ -48,21 +48,17 @@ def segments_of(streams: Iterable[str], frames: int = 1) -> list[Segment]:
     return [Segment(str(name), frames * len(list(run))) for name, run in groupby(streams)]
 
 
-def batch_segments(batch: Batch, views: int = 0) -> list[Segment]:
-    """Segments of the frames of a cross-modal batch `[visible | infrared | further views of visible]`.
-
-    Args:
-        batch: Clips of both modalities, half of those without the views each.
-        views: Rows at the end that are further views of visible clips.
+def batch_segments(batch: Batch) -> list[Segment]:
+    """Segments of the frames of a cross-modal batch `[visible | infrared | exchanged views of visible]`.
 
     Raises:
         ValueError: The rows without the views are not two halves.
     """
     clips, frames = batch.clips.shape[:2]
-    half, odd = divmod(clips - views, 2)
+    half, odd = divmod(clips - batch.views, 2)
     if odd or half < 0:
-        raise ValueError(f"{clips} clips with {views} further views are no two halves of a batch")
-    parts = ((Modality.VISIBLE, half), (Modality.INFRARED, half), (Modality.VISIBLE, views))
+        raise ValueError(f"{clips} clips, {batch.views} of them exchanged views: the rest is no two halves")
+    parts = ((Modality.VISIBLE, half), (Modality.INFRARED, half), (Modality.VISIBLE, batch.views))
     return [Segment(str(name), frames * rows) for name, rows in parts if rows]
 
 

@@ -91,20 +91,20 @@ def test_frames_of_a_clip_go_together():
     assert segments_of([]) == []
 
 
-def make_batch(clips, frames):
+def make_batch(clips, frames, views=0):
     nothing = torch.zeros(clips, dtype=torch.long)
-    return Batch(torch.zeros(clips, frames, 3, 2, 2), nothing, nothing.bool(), nothing)
+    return Batch(torch.zeros(clips, frames, 3, 2, 2), nothing, nothing.bool(), nothing, views=views)
 
 
 def test_segments_of_a_training_batch():
     assert batch_segments(make_batch(8, 1)) == [("visible", 4), ("infrared", 4)]
-    assert batch_segments(make_batch(12, 2), views=4) == [("visible", 8), ("infrared", 8), ("visible", 8)]
+    assert batch_segments(make_batch(12, 2, views=4)) == [("visible", 8), ("infrared", 8), ("visible", 8)]
 
 
 @pytest.mark.parametrize(("clips", "views"), [(7, 0), (8, 3), (2, 4)])
 def test_a_batch_without_two_halves_is_refused(clips, views):
-    with pytest.raises(ValueError, match=f"{clips} clips with {views} further views"):
-        batch_segments(make_batch(clips, 1), views)
+    with pytest.raises(ValueError, match=f"{clips} clips, {views} of them exchanged views"):
+        batch_segments(make_batch(clips, 1, views))
 
 
 def test_an_unknown_stream_is_named():
