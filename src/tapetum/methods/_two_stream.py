@@ -1,0 +1,178 @@
+"""The network that the family of AGW shares: a ResNet stem per modality, one body, pooling, one neck.
+
+Methods on it differ in streams (MUN has a third), losses and batches; what an embedding is they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from tapetum.errors import ConfigError
+from tapetum.methods._base import Method, MethodConfig, OptimConfig, ParameterGroup, split_parameters
+from tapetum.models.backbones.resnet import RESNET_50, ResNet, ResNetConfig
+from tapetum.models.backbones.resnet_files import load_resnet
+from tapetum.models.necks import BatchNormNeck
+from tapetum.models.pooling import GeneralisedMean
+from tapetum.models.streams import Segment, Streams, segments_of
+from tapetum.types import Id, Modality
+
+MODALITIES = (Modality.VISIBLE.value, Modality.INFRARED.value)
+"""Streams that an embedding needs."""
+
+
+class TwoStreamOptimConfig(OptimConfig):
+    """SGD as AGW has it: the neck learns ten times as fast as the pretrained rest."""
+
+    algorithm: Literal["adamw", "adam", "sgd"] = "sgd"
+    lr: float = Field(0.1, gt=0, description="of the batch-norm neck and the classifier")
+    weight_decay: float = Field(5e-4, ge=0)
+    backbone_factor: float = Field(0.1, gt=0, description="of the base rate: stems, body and pooling")
+
+
+class TwoStreamConfig(MethodConfig):
+    """What configurations of methods on the two-stream network have in common."""
+
+    frames: int = Field(1, ge=1, description="T, frames a clip; of several the features are averaged")
+    test_sampling: Literal["chunk-first", "uniform", "dense"] = "dense"
+    weights: str = Field("none", description="'none', or a ResNet's weight file in torchvision's layout")
+    resnet: ResNetConfig = Field(RESNET_50, description="shape of stem and body")
+    gradient_checkpointing: bool = Field(
+        False, description="recompute the body's blocks in the backward pass: less memory, more time"
+    )
+    gem_p: float = Field(3, gt=0, description="exponent of the generalised mean over positions; 1: mean")
+    gem_trains: bool = Field(False, description="the exponent learns")
+    neck_feature: Literal["after", "before"] = Field(
+        "after", description="embeddings are features behind or before the batch norm"
+    )
+    unknown_modality: Literal["mean", "error"] = Field(
+        "mean",
+        description="encoding clips of unknown modality: mean of what both stems lead to, or an error",
+    )
+
+
+class TwoStreamNetwork(nn.Module):
+    """Stems, one body, pooling and a neck.
+
+    Attributes:
+        stems: A copy of the ResNet's stem per stream.
+        body: The four layers that all streams share.
+        pool: Positions to one vector.
+        neck: Batch norm (`neck.norm`, bias frozen at 0) and classifier.
+
+    Args:
+        config: Shape, and the weight file that all stems and the body start from.
+        num_identities: I.
+        streams: Names of the streams.
+
+    Raises:
+        ConfigError: The ResNet does not read three channels, or the stand-in is asked for.
+        CheckpointError: The weight file does not fit.
+        FileNotFoundError: There is no such weight file.
+    """
+
+    def __init__(
+        self, config: TwoStreamConfig, num_identities: int, streams: Sequence[str] = MODALITIES
+    ) -> None:
+        super().__init__()
+        resnet = _resnet(config)
+        self.stems = Streams(resnet.stem, streams)
+        self.body = resnet.body
+        self.body.gradient_checkpointing = config.gradient_checkpointing
+        self.pool = GeneralisedMean(config.gem_p, learnable=config.gem_trains)
+        self.neck = BatchNormNeck(config.resnet.output_dim, num_identities, bias_trains=False)
+
+    def forward(self, images: Tensor, segments: Sequence[Segment]) -> Tensor:
+        """Pooled features f before the neck: float32 `[N, D]`, row i of image i.
+
+        Args:
+            images: Normalised images `[N, 3, H, W]`.
+            segments: Stream of each row (see `Streams`).
+        """
+        return self.pool(self.body(self.stems(images, segments)))  # type: ignore[no-any-return]
+
+    def clip_features(self, clips: Tensor, segments: Sequence[Segment]) -> Tensor:
+        """Mean over frames of `forward`: float32 `[B, D]` of clips `[B, T, 3, H, W]`.
+
+        Args:
+            clips: Normalised clips.
+            segments: Stream of each frame, clip by clip.
+        """
+        features: Tensor = self(clips.flatten(0, 1), segments)
+        return features.view(*clips.shape[:2], -1).mean(1)
+
+    def parameter_groups(self, optim: TwoStreamOptimConfig) -> list[ParameterGroup]:
+        """The neck's parameters, the rest's, and pooling's (without weight decay), where they learn."""
+        named = [(name, p) for name, p in self.named_parameters() if not name.startswith("pool.")]
+        rules = [("neck", ("neck.",), 1.0), ("backbone", (), optim.backbone_factor)]
+        groups = split_parameters(named, rules, optim)
+        exponents = list(self.pool.parameters())
+        if exponents:
+            groups.append(ParameterGroup("pooling", exponents, optim.lr * optim.backbone_factor, 0.0))
+        return groups
+
+
+class TwoStreamMethod(Method):
+    """A method whose embeddings come from a two-stream network.
+
+    Attributes:
+        network: Stems, body, pooling and neck.
+    """
+
+    config_type: ClassVar[type[MethodConfig]] = TwoStreamConfig
+    config: TwoStreamConfig
+    network: TwoStreamNetwork
+
+    @property
+    def embedding_dim(self) -> int:
+        """D: channels of the last layer."""
+        return self.config.resnet.output_dim
+
+    def encode(
+        self,
+        clips: Tensor,
+        *,
+        modality: Modality | Sequence[Modality] | None = None,
+        camera_ids: Sequence[Id | None] | None = None,
+    ) -> Tensor:
+        """Embeddings of clips: float32 `[B, D]`, L2-normalised; camera makes no difference.
+
+        Args:
+            clips: `[B, T, 3, H, W]` float, normalised; any T, over which features are averaged.
+            modality: Decides which stem a clip passes; `unknown_modality` says what becomes of None.
+            camera_ids: Not used.
+
+        Raises:
+            ValueError: Clips of another shape, another number of modalities than clips, a modality that
+                there is not, or None with `unknown_modality=error`.
+        """
+        if clips.ndim != 5 or clips.shape[2] != 3:
+            raise ValueError(f"clips of shape {list(clips.shape)}: expected [B, T, 3, H, W]")
+        if modality is None:
+            if self.config.unknown_modality == "error":
+                raise ValueError("the clips' modality is unknown: expected visible or infrared for each")
+            both = [self.encode(clips, modality=each) for each in Modality]
+            return F.normalize(both[0] + both[1], dim=1)
+        streams = [modality] * len(clips) if isinstance(modality, str) else list(modality)
+        if len(streams) != len(clips):
+            raise ValueError(f"{len(streams)} modalities for {len(clips)} clips")
+        features = self.network.clip_features(clips, segments_of(streams, clips.shape[1]))
+        if self.config.neck_feature == "after":
+            features = self.network.neck.norm(features)
+        return F.normalize(features.float(), dim=1)
+
+
+def _resnet(config: TwoStreamConfig) -> ResNet:
+    """The ResNet that all streams start from."""
+    if config.resnet.channels != len("RGB"):
+        raise ConfigError(f"resnet.channels = {config.resnet.channels}: frames have 3 channels")
+    if config.weights == "none":
+        return ResNet(config.resnet)
+    if config.weights == "stand-in":
+        raise ConfigError("weights = 'stand-in': that is a small CLIP; expected 'none' or a ResNet's file")
+    return load_resnet(Path(config.weights), config.resnet)
