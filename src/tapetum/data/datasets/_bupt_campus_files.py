@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tapetum.data.datasets._numbered_frames import NumberedFrames
+from tapetum.data.datasets._text_files import read_lines, refuse_missing
 from tapetum.errors import DataError
 
 CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")
@@ -130,16 +131,8 @@ def read_list(path: Path, modalities: Sequence[str]) -> list[Listed]:
     expected = (
         f"expected identity, modality, camera and tracklet on each line, such as 19 {modalities[0]} LS3 1"
     )
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {expected}")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: no text ({error}); {expected}") from None
-    if lines == [""]:
-        raise DataError(f"{path}: the file is empty; {expected}")
     listed = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path, expected), start=1):
         place, fields = f"{path}:{number}", line.split()
         if len(fields) != 4 or not _PERSON.fullmatch(fields[0]):
             raise DataError(f"{place}: {line.strip()[:80]!r}; {expected}")
@@ -178,8 +171,7 @@ def _numbers(paths: Sequence[str], start: int) -> Sequence[int]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected the frames of BUPTCampus's tracklets")
+    refuse_missing(path, "expected the frames of BUPTCampus's tracklets")
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_compact)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, _TwiceError) as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum.data.datasets._text_files import refuse_missing
 from tapetum.errors import DataError
 
 Numbers = NDArray[np.int64]
@@ -156,8 +157,7 @@ def _read_table(path: Path, line_format: _LineFormat) -> Numbers:
 
 
 def _read_bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected the info folder of HITSZ-VCM")
+    refuse_missing(path, "expected the info folder of HITSZ-VCM")
     return path.read_bytes()
 
 

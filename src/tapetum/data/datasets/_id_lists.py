@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tapetum.data.datasets._text_files import read_text
 from tapetum.errors import DataError
 from tapetum.matlab_files import read_matlab_numbers
 
@@ -42,12 +43,7 @@ def read_id_list(path: Path) -> IdList:
         FileNotFoundError: No such file.
         DataError: The file is no text, or its first line is empty or holds anything but ids.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {_EXPECTED}")
-    try:
-        first, *others = path.read_text(encoding="utf-8-sig").splitlines() or [""]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: no text ({error}); {_EXPECTED}") from None
+    first, *others = read_text(path, _EXPECTED).splitlines() or [""]
     ids = tuple(_parse(path, first))
     notes = list(_repeats(path, ids))
     if any(line.strip() for line in others):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tapetum.data.datasets._person_folders import is_image_name
+from tapetum.data.datasets._text_files import read_lines
 from tapetum.errors import DataError
 
 _LINE = re.compile(r"([^/]+)/([0-9]{1,9})/([^/]+?)[ \t]+([0-9]{1,9})")
@@ -63,16 +64,8 @@ def read_labelled_list(path: Path, tree: str) -> LabelledList:
         DataError: The file is empty or no text, a line is not of the form, or an image is listed twice.
     """
     expected = f"expected an image and its label on each line, {tree}/<person>/<image> <label>"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; {expected}")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: no text ({error}); {expected}") from None
-    if lines == [""]:
-        raise DataError(f"{path}: the file is empty; {expected}")
     images = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path, expected), start=1):
         match = _LINE.fullmatch(line.rstrip())
         if not match or match[1] != tree or not is_image_name(match[3]):
             raise DataError(f"{path}:{number}: {line.rstrip()[:120]!r}; {expected}")

@@ -21,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tapetum.data.datasets._text_files import refuse_missing
 from tapetum.errors import DataError
 from tapetum.files import replace_file
 
@@ -195,8 +196,7 @@ def read_table(file: Path) -> ManifestTable:
         DataError: It is neither, is damaged, has no row, or a line has another number of columns than the
             first.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; expected a manifest, .csv or .parquet")
+    refuse_missing(file, "expected a manifest, .csv or .parquet")
     if file.suffix.lower() not in SUFFIXES:
         raise DataError(f"{file}: expected a file that ends in {' or '.join(SUFFIXES)}")
     try:
