@@ -11,6 +11,9 @@ from tapetum.losses._precision import in_float32
 _COMPAT_EPSILON = 1e-6
 """What the widely copied code adds to its denominators."""
 
+_LARGEST_SQUARE = 88.0
+"""Where CAJ's code cuts squared differences: near the largest number whose exponential float32 holds."""
+
 
 def pairwise_distance(features: Tensor, others: Tensor) -> Tensor:
     """Euclidean distances `[N, M]` of `features` `[N, D]` to `others` `[M, D]`.
@@ -36,7 +39,9 @@ def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 @in_float32
-def weighted_regularised_triplet(features: Tensor, labels: Tensor, *, compat: bool = False) -> Tensor:
+def weighted_regularised_triplet(
+    features: Tensor, labels: Tensor, *, compat: bool = False, squared: bool = False
+) -> Tensor:
     """Weighted regularised triplet loss (Ye et al., TPAMI 2021, "AGW", Eq. 4-6), a scalar.
 
     Every positive is weighted by the softmax of its distance, every negative by the softmax of its negated
@@ -49,19 +54,25 @@ def weighted_regularised_triplet(features: Tensor, labels: Tensor, *, compat: bo
         compat: Compute the weights as the widely copied code does: maxima over masked zeros and 1e-6 in
             the denominators. The weights of negatives then vanish at distances beyond about 13; only for
             comparison with numbers of that code.
+        squared: Square the difference, keeping its sign (CAJ, Ye et al., ICCV 2021). As in their code,
+            squares beyond 88 count as 88 and have no gradient.
 
-    >>> points = torch.tensor([[0.0], [0.0], [2.0], [2.0]])
-    >>> loss = weighted_regularised_triplet(points, torch.tensor([0, 0, 1, 1]))
-    >>> round(loss.item(), 4)  # log(1 + exp(0 - 2))
+    >>> points, labels = torch.tensor([[0.0], [0.0], [2.0], [2.0]]), torch.tensor([0, 0, 1, 1])
+    >>> round(weighted_regularised_triplet(points, labels).item(), 4)  # log(1 + exp(0 - 2))
     0.1269
+    >>> round(weighted_regularised_triplet(points, labels, squared=True).item(), 4)  # log(1 + exp(-2^2))
+    0.0181
     """
     distance = pairwise_distance(features, features)
     positive = same_label(labels)
     weigh = _compat_softmax if compat else masked_softmax
     furthest = (weigh(distance, positive) * distance).sum(1)
     closest = (weigh(-distance, ~positive) * distance).sum(1)
+    gap = furthest - closest
+    if squared:
+        gap = (gap * gap.abs()).clamp(-_LARGEST_SQUARE, _LARGEST_SQUARE)
     has_negative = (~positive).any(1)
-    return (F.softplus(furthest - closest) * has_negative).sum() / has_negative.sum().clamp(min=1)
+    return (F.softplus(gap) * has_negative).sum() / has_negative.sum().clamp(min=1)
 
 
 def _compat_softmax(logits: Tensor, mask: Tensor) -> Tensor:
