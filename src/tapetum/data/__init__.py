@@ -19,7 +19,7 @@ from tapetum.data.frames import FrameCache, FrameFiles, FrameSource, open_frames
 from tapetum.data.loading import ClipBatch, TrainingRows, TrainLoader, clip_batches, step_seed
 from tapetum.data.manifests import BuiltManifest, build_manifest
 from tapetum.data.modality_detection import ModalityGuess, detect_modality
-from tapetum.data.samplers import CrossModalPkSampler
+from tapetum.data.samplers import PkSampler, divide_labels
 from tapetum.data.transforms import Augmentation, augment
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "BuiltManifest",
     "ClipBatch",
     "Count",
-    "CrossModalPkSampler",
     "DataSet",
     "Examination",
     "Fault",
@@ -38,6 +37,7 @@ __all__ = [
     "FrameSource",
     "ManifestError",
     "ModalityGuess",
+    "PkSampler",
     "Remark",
     "Severity",
     "TestSampling",
@@ -53,6 +53,7 @@ __all__ = [
     "dataset_names",
     "dense",
     "detect_modality",
+    "divide_labels",
     "examine",
     "open_frames",
     "read_clip",

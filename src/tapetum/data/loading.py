@@ -21,8 +21,8 @@ from tapetum.data.clips import TestSampling, TrainSampling, select_test_frames, 
 from tapetum.data.datasets._base import DataSet
 from tapetum.data.frames import FrameFiles, FrameSource
 from tapetum.data.prefetching import Prefetcher
-from tapetum.data.samplers import CrossModalPkSampler
-from tapetum.data.transforms import Augmentation, augment
+from tapetum.data.samplers import PkSampler
+from tapetum.data.transforms import Augmentation, Clip, Exchange, augment
 from tapetum.errors import DataError
 from tapetum.types import Batch, Modality, Preprocessing, TrackletSet
 
@@ -98,11 +98,12 @@ class TrainLoader:
     def __init__(
         self,
         rows: TrainingRows,
-        sampler: CrossModalPkSampler,
+        sampler: PkSampler,
         preprocessing: Preprocessing,
         *,
         sampling: TrainSampling = "chunk-random",
         augmentation: Augmentation | None = None,
+        exchanged_view: bool = False,
         source: FrameSource | None = None,
         seed: int = 0,
         workers: int = 0,
@@ -116,6 +117,8 @@ class TrainLoader:
             preprocessing: Height, width and frames of a clip.
             sampling: How T frames are chosen from a tracklet.
             augmentation: None: none.
+            exchanged_view: Append a second view of each visible clip: the same frames, augmented by draws of
+                their own, then a random channel copied into all three. The first views keep their colours.
             source: Frames of `rows.tracklets` at the right size; None: their files. Frames in memory are best
                 used with `workers=0`: each worker process would hold its own copy.
             seed: Seed of the run.
@@ -124,7 +127,8 @@ class TrainLoader:
             pin: Put batches into page-locked memory, for an accelerator.
         """
         frames = source or FrameFiles(rows.tracklets, preprocessing.height, preprocessing.width)
-        maker = _TrainingBatches(rows, sampler, frames, preprocessing, sampling, augmentation, seed)
+        views = _Views(augmentation, _second_view(augmentation, preprocessing) if exchanged_view else None)
+        maker = _TrainingBatches(rows, sampler, frames, preprocessing, sampling, views, seed)
         self.steps = sampler.steps
         self.startup_s = 0.0
         self.waited_s = 0.0
@@ -197,48 +201,101 @@ def clip_batches(
         yield from stream
 
 
+@dataclass(frozen=True, slots=True)
+class _Views:
+    """How a clip is augmented, and how visible ones are a second time; None: not at all."""
+
+    augmentation: Augmentation | None
+    exchanged: Augmentation | None
+
+    def write(
+        self,
+        clip: Clip,
+        modality: Modality,
+        generator: np.random.Generator,
+        out: Clip,
+    ) -> None:
+        """The first view of `clip` into `out`; a visible clip that has a second one keeps its colours."""
+        keeps_colours = self.exchanged is not None and modality is Modality.VISIBLE
+        if self.augmentation is None:
+            out[:] = clip
+        else:
+            exchange: Exchange | None = "never" if keeps_colours else None
+            augment(clip, modality, generator, self.augmentation, out, exchange=exchange)
+
+    def write_exchanged(self, clip: Clip, generator: np.random.Generator, out: Clip) -> None:
+        """The second view of a visible `clip` into `out`."""
+        if self.exchanged is not None:
+            augment(clip, Modality.VISIBLE, generator, self.exchanged, out, exchange="always")
+
+
+def _second_view(augmentation: Augmentation | None, preprocessing: Preprocessing) -> Augmentation:
+    """The options of second views; where first ones are not augmented, for the exchange alone."""
+    mean, std = preprocessing.mean, preprocessing.std
+    return augmentation or Augmentation(pad=0, flip=0, erase=0, mean=mean, std=std)
+
+
 class _TrainingBatches:
     """(epoch, step) -> Batch; pure, and small enough to be sent to worker processes."""
 
     def __init__(
         self,
         rows: TrainingRows,
-        sampler: CrossModalPkSampler,
+        sampler: PkSampler,
         frames: FrameSource,
         preprocessing: Preprocessing,
         sampling: TrainSampling,
-        augmentation: Augmentation | None,
+        views: _Views,
         seed: int,
     ) -> None:
         self.rows, self.sampler, self.frames, self.seed = rows, sampler, frames, seed
-        self.preprocessing, self.sampling, self.augmentation = preprocessing, sampling, augmentation
+        self.preprocessing, self.sampling, self.views = preprocessing, sampling, views
 
     def __call__(self, key: tuple[int, int]) -> Batch:
-        epoch, step = key
-        rows = self.sampler.batch(epoch, step)
-        size = self.preprocessing
-        clips = np.empty((len(rows), size.frames, 3, size.height, size.width), dtype=np.uint8)
-        for i, (row, position) in enumerate(zip(rows, self.sampler.positions, strict=True)):
-            generator = np.random.default_rng([self.seed, _ROW_DRAWS, epoch, step, int(position)])
-            self._write_clip(int(row), generator, clips[i])
-        infrared = [self.rows.tracklets[int(row)].modality is Modality.INFRARED for row in rows]
+        drawn = self.sampler.batch(*key)
+        infrared = np.array([self._modality(int(row)) is Modality.INFRARED for row in drawn])
+        again = np.flatnonzero(~infrared)[: None if self.views.exchanged else 0]
+        index = np.concatenate([np.arange(len(drawn)), again])
         return Batch(
-            torch.from_numpy(clips),
-            torch.from_numpy(self.rows.labels[rows]),
-            torch.tensor(infrared),
-            torch.from_numpy(self.rows.cameras[rows]),
-            step_seed(self.seed, epoch, step),
+            torch.from_numpy(self._clips(key, drawn, again)),
+            torch.from_numpy(self.rows.labels[drawn[index]]),
+            torch.from_numpy(infrared[index]),
+            torch.from_numpy(self.rows.cameras[drawn[index]]),
+            step_seed(self.seed, *key),
+            views=len(again),
         )
 
-    def _write_clip(self, row: int, generator: np.random.Generator, out: NDArray[np.uint8]) -> None:
+    def _clips(self, key: tuple[int, int], drawn: NDArray[np.int64], again: NDArray[np.int64]) -> Clip:
+        """The clips of the rows `drawn`, then second views of those at the places `again`."""
+        size = self.preprocessing
+        shape = (len(drawn) + len(again), size.frames, 3, size.height, size.width)
+        clips = np.empty(shape, dtype=np.uint8)
+        second = dict(zip(again.tolist(), clips[len(drawn) :], strict=True))
+        for i, (row, position) in enumerate(
+            zip(drawn.tolist(), self.sampler.positions.tolist(), strict=True)
+        ):
+            generator = self._generator(key, position)
+            clip = self._read(row, generator)
+            self.views.write(clip, self._modality(row), generator, clips[i])
+            if i in second:
+                self.views.write_exchanged(
+                    clip, self._generator(key, self.sampler.rows + position), second[i]
+                )
+        return clips
+
+    def _generator(self, key: tuple[int, int], position: int) -> np.random.Generator:
+        """Draws of the row that stands at `position` in the batch of all processes."""
+        return np.random.default_rng([self.seed, _ROW_DRAWS, *key, position])
+
+    def _read(self, row: int, generator: np.random.Generator) -> Clip:
         positions = select_training_frames(
             self.sampling, int(self.frames.lengths[row]), self.preprocessing.frames, generator
         )
-        clip = self.frames.clip(row, positions)
-        if self.augmentation is None:
-            out[:] = clip
-        else:
-            augment(clip, self.rows.tracklets[row].modality, generator, self.augmentation, out)
+        return self.frames.clip(row, positions)
+
+    def _modality(self, row: int) -> Modality:
+        modality: Modality = self.rows.tracklets[row].modality
+        return modality
 
 
 class _TestBatches:

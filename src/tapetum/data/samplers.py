@@ -1,4 +1,4 @@
-"""Which tracklets make a training batch: P identities with K visible and K infrared tracklets each.
+"""Which tracklets make a training batch: P identities with K tracklets each of both modalities, or of one.
 
 Batches are a pure function of (seed, epoch, step), so a run resumes at any step and every process of a
 distributed run knows the whole batch without a word to the others.
@@ -19,19 +19,21 @@ Rows = NDArray[np.int64]
 _IDENTITY_DRAWS, _TRACKLET_DRAWS = 0, 1
 
 
-class CrossModalPkSampler:
+class PkSampler:
     """Batches of P identities x K tracklets per modality: all visible rows, then all infrared rows.
 
-    Row j of both halves is the same person, K consecutive rows a person. Identities come in random
-    permutations, each one used up before the next begins, so all occur equally often; no identity occurs
-    twice in a batch. Its tracklets are drawn anew in each batch, without replacement; where there are fewer
-    than K, all are taken, and again from the start in another order, until K are there.
+    Row j of both halves is the same person, K consecutive rows a person; a sampler of one modality has that
+    half alone. Identities come in random permutations, each one used up before the next begins, so all occur
+    equally often; no identity occurs twice in a batch. Its tracklets are drawn anew in each batch, without
+    replacement; where there are fewer than K, all are taken, and again from the start in another order, until
+    K are there.
 
     Attributes:
         steps: Batches in an epoch.
+        rows: Rows of the batch of all processes together: P K for each modality that is drawn.
         labels_used: Labels that are drawn from, sorted.
-        excluded: Labels left out because they have no visible or no infrared tracklet, sorted.
-        positions: Where this process's rows stand in the global batch, int64 `[2 P K / world_size]`.
+        excluded: Labels left out because they have no tracklet of a modality that is drawn, sorted.
+        positions: Where this process's rows stand in the global batch, int64 `[rows / world_size]`.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class CrossModalPkSampler:
         identities: int,
         tracklets: int,
         steps: int,
+        drawn: Sequence[Modality] = tuple(Modality),
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
@@ -54,13 +57,14 @@ class CrossModalPkSampler:
             identities: P, identities in a batch of all processes together.
             tracklets: K, tracklets per identity and modality.
             steps: Batches in an epoch.
+            drawn: The modalities that a batch holds, in the order of its rows.
             seed: Seed of the run.
             rank: This process, from 0.
             world_size: Processes; each takes P / world_size identities of every batch.
 
         Raises:
             ValueError: Numbers out of range, lengths that differ, P not a multiple of `world_size`, or fewer
-                than P identities with both modalities.
+                than P identities with tracklets of every modality that is drawn.
         """
         if len(labels) != len(modalities):
             raise ValueError(f"{len(labels)} labels do not fit {len(modalities)} modalities")
@@ -71,26 +75,26 @@ class CrossModalPkSampler:
             )
         if identities % world_size:
             raise ValueError(f"{identities} identities in a batch cannot be shared by {world_size} processes")
-        self._visible = _rows_by_label(labels, modalities, Modality.VISIBLE)
-        self._infrared = _rows_by_label(labels, modalities, Modality.INFRARED)
-        self.labels_used = tuple(sorted(self._visible.keys() & self._infrared.keys()))
-        self.excluded = tuple(sorted(self._visible.keys() ^ self._infrared.keys()))
+        self._pools = [_rows_by_label(labels, modalities, modality) for modality in drawn]
+        self.labels_used, self.excluded = divide_labels(labels, modalities, drawn)
         if len(self.labels_used) < identities:
             raise ValueError(
-                f"a batch needs {identities} identities with visible and infrared tracklets, found "
-                f"{len(self.labels_used)}; {len(self.excluded)} more have one modality only"
+                f"a batch needs {identities} identities with {_listed(drawn)} tracklets, found "
+                f"{len(self.labels_used)}; {len(self.excluded)} more {_what_is_missing(drawn)}"
             )
         self.identities, self.tracklets, self.steps, self.seed = identities, tracklets, steps, seed
         self._share = slice(rank * identities // world_size, (rank + 1) * identities // world_size)
-        visible = np.arange(identities * tracklets).reshape(identities, tracklets)[self._share].reshape(-1)
-        self.positions: Rows = np.concatenate([visible, visible + identities * tracklets])
+        block = identities * tracklets
+        self.rows = len(self._pools) * block
+        own = np.arange(block).reshape(identities, tracklets)[self._share].reshape(-1)
+        self.positions: Rows = np.concatenate([own + start for start in range(0, self.rows, block)])
         self._round: tuple[int, Rows] | None = None
 
     def __len__(self) -> int:
         return self.steps
 
     def batch(self, epoch: int, step: int) -> Rows:
-        """Rows of this process in batch `step` of `epoch`, int64 `[2 P K / world_size]`, visible first.
+        """Rows of this process in batch `step` of `epoch`, int64 `[rows / world_size]`, by modality.
 
         Raises:
             IndexError: `step` outside the epoch, or a negative epoch.
@@ -101,9 +105,8 @@ class CrossModalPkSampler:
             )
         generator = np.random.default_rng([self.seed, _TRACKLET_DRAWS, epoch, step])
         labels = self._identities_of(epoch * self.steps + step)
-        visible = [_draw(self._visible[i], self.tracklets, generator) for i in labels]
-        infrared = [_draw(self._infrared[i], self.tracklets, generator) for i in labels]
-        return np.concatenate(visible[self._share] + infrared[self._share])
+        blocks = [[_draw(pool[i], self.tracklets, generator) for i in labels] for pool in self._pools]
+        return np.concatenate([rows for block in blocks for rows in block[self._share]])
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Rows]:
         """The batches of `epoch` from `start_step` on."""
@@ -135,6 +138,26 @@ class CrossModalPkSampler:
             order[:size] = np.concatenate([order[:size][~taken], order[:size][taken]])
             places[start : start + total] = order
         return places
+
+
+def divide_labels(
+    labels: Sequence[int] | Rows, modalities: Sequence[Modality], drawn: Sequence[Modality]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Labels with tracklets of every modality in `drawn`, and those that lack one; both sorted.
+
+    >>> divide_labels([4, 4, 7], [Modality.VISIBLE, Modality.INFRARED, Modality.VISIBLE], tuple(Modality))
+    ((4,), (7,))
+    """
+    used = set.intersection(*(set(_rows_by_label(labels, modalities, m)) for m in drawn))
+    return tuple(sorted(used)), tuple(sorted({int(label) for label in labels} - used))
+
+
+def _listed(drawn: Sequence[Modality]) -> str:
+    return " and ".join(drawn)
+
+
+def _what_is_missing(drawn: Sequence[Modality]) -> str:
+    return "have one modality only" if len(drawn) > 1 else "have none"
 
 
 def _rows_by_label(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from tapetum.types import IMAGENET_MEAN, IMAGENET_STD, Modality
 
 Clip = NDArray[np.uint8]
 Triple = tuple[float, float, float]
+Exchange = Literal["drawn", "always", "never"]
+"""Whether channels are exchanged: as `draw_channel` says, a random one into all three, or not at all."""
 
 ERASE_AREA = (0.02, 0.4)
 ERASE_ASPECT = (0.3, 1 / 0.3)
@@ -103,6 +105,8 @@ def augment(
     generator: np.random.Generator,
     options: Augmentation,
     out: Clip | None = None,
+    *,
+    exchange: Exchange | None = None,
 ) -> Clip:
     """The clip `[T, 3, H, W]`, augmented: a pure function of the clip, its modality, generator and options.
 
@@ -112,7 +116,9 @@ def augment(
         generator: Where all draws come from.
         options: What is drawn, and how often.
         out: Where to write the result; None: a new array. Must not overlap `clip`.
+        exchange: Whether channels are exchanged; None: "drawn" with `options.channels`, else "never".
     """
+    chosen = exchange or ("drawn" if options.channels else "never")
     result = np.empty_like(clip) if out is None else out
     height, width = clip.shape[-2:]
     for part in _parts(len(clip), options.sync):
@@ -123,9 +129,11 @@ def augment(
         if generator.random() < options.erase:
             box = draw_box(height, width, generator, options.erase_area)
             erase(frame, box, _draw_colour(generator) if options.erase_random else options.fill)
-    if options.channels:
+    if chosen != "never":
         for part in _parts(len(clip), options.sync):
-            exchange_channels(result[part], draw_channel(modality, generator), options)
+            always = chosen == "always"
+            channel = int(generator.integers(3)) if always else draw_channel(modality, generator)
+            exchange_channels(result[part], channel, options)
     return result
 
 

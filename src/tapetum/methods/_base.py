@@ -52,7 +52,7 @@ class AugmentConfig(Config):
     exchanged_view: bool = Field(
         False,
         description="append a second view of each visible clip, augmented anew, with a random channel copied "
-        "into all three always (CAJ); first views then keep their colours, and infrared is as `channels` says",
+        "into all three always (CAJ); first views then keep their colours, infrared is as `channels` says",
     )
     sync: bool = Field(
         True, description="draw crop, flip and channels once per tracklet instead of per frame"
@@ -167,6 +167,11 @@ class StageContext:
     state: dict[str, Tensor] = field(default_factory=dict)
     resumed: bool = False
     record: Callable[[Mapping[str, float]], None] = _record_nowhere
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether anybody reads what `record` is told; if not, a hook may spare itself the measurement."""
+        return self.record is not _record_nowhere
 
 
 class Stage(ABC):

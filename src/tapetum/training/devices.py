@@ -89,7 +89,9 @@ def create_forward(fabric: Fabric, method: Method, stage: Stage) -> Forward:
     if fabric.world_size == 1:
         return _OneDevice(fabric, stage)
     module = fabric.setup_module(_StageModule(method, stage))
-    return lambda batch: module(batch.clips, batch.labels, batch.infrared, batch.cameras, batch.seed)
+    return lambda batch: module(
+        batch.clips, batch.labels, batch.infrared, batch.cameras, batch.seed, batch.views
+    )
 
 
 def mean_over_processes(fabric: Fabric, values: Tensor) -> Tensor:
@@ -121,9 +123,9 @@ class _StageModule(nn.Module):
         self._stage = stage
 
     def forward(
-        self, clips: Tensor, labels: Tensor, infrared: Tensor, cameras: Tensor, seed: int
+        self, clips: Tensor, labels: Tensor, infrared: Tensor, cameras: Tensor, seed: int, views: int
     ) -> dict[str, Tensor]:
-        return self._stage.step(Batch(clips, labels, infrared, cameras, seed))
+        return self._stage.step(Batch(clips, labels, infrared, cameras, seed, views))
 
 
 def _device(device: str) -> str:

@@ -34,6 +34,7 @@ from tapetum.training.run_log import RunLog
 from tapetum.training.session import Session
 from tapetum.training.source import TrainingSource
 from tapetum.training.stage_run import run_stage
+from tapetum.training.stage_settings import settle_stages
 from tapetum.training.training_set import TrainingSet, divide
 
 if TYPE_CHECKING:
@@ -236,6 +237,8 @@ def _run_stages(session: Session, state: TrainingState | None) -> None:
     """Carry out all stages from the session's position on."""
     method, position = session.method, session.position
     stages = method.stages()
+    for note in settle_stages(stages, session.source):
+        session.progress.note(note)
     if state is not None:
         assign_tensors(all_tensors(method), state.model, session.folder.checkpoints)
     while position.stage < len(stages):

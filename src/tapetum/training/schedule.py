@@ -9,7 +9,7 @@ from tapetum.methods._base import ScheduleConfig
 
 def stage_steps(schedule: ScheduleConfig, max_steps: int | None = None) -> int:
     """Steps of a stage: epochs x steps per epoch, or `max_steps` where that is fewer."""
-    declared = schedule.epochs * schedule.steps_per_epoch
+    declared = schedule.epochs * schedule.epoch_steps
     return declared if max_steps is None else min(declared, max_steps)
 
 

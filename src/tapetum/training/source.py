@@ -31,6 +31,9 @@ class TrainingSource(Protocol):
     camera_ids: tuple[Id, ...]
     fingerprint: str
 
+    def steps_per_epoch(self, stage: Stage) -> int:
+        """Steps of an epoch of `stage` as they follow from the data."""
+
     def open_stage(self, stage: Stage, index: int) -> AbstractContextManager[BatchSource]:
         """The batches that `stage`, the run's `index`-th, asks for."""
 

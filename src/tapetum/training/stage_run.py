@@ -60,7 +60,7 @@ class StageRun:
         self._batches = batches
         self._groups = groups
         self._seed = stage_seed(session.config.seed, session.position.stage)
-        self._epoch_steps = stage.schedule.steps_per_epoch
+        self._epoch_steps = stage.schedule.epoch_steps
         self._log = StageLog(session, stage.name)
         self._context = StageContext(
             seed=session.config.seed,
@@ -240,5 +240,5 @@ def _open_batches(session: Session, stage: Stage) -> AbstractContextManager[Batc
     if stage.reads_frames:
         return session.source.open_stage(stage, index)
     seed = stage_seed(session.config.seed, index)
-    steps = stage.schedule.steps_per_epoch
+    steps = stage.schedule.epoch_steps
     return nullcontext(SeedBatches(steps, session.method.preprocessing, seed))

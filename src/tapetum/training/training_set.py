@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 
 from tapetum.data import (
     Augmentation,
-    CrossModalPkSampler,
     DataSet,
     FrameCache,
     FrameSource,
+    PkSampler,
     TrainingRows,
     TrainLoader,
     clip_batches,
+    divide_labels,
     open_frames,
 )
 from tapetum.errors import DataError
-from tapetum.methods._base import AugmentConfig, Method, Stage
+from tapetum.methods._base import AugmentConfig, BatchConfig, Method, Stage
 from tapetum.training.config import TrainingConfig
 from tapetum.training.source import ValidationScores
 from tapetum.training.validation import score_both_directions
@@ -56,6 +57,9 @@ class Division:
 
 _FEWEST_IDENTITIES = 2
 """Fewer than these in a batch leave nothing to tell apart."""
+
+_NAMED = 20
+"""Identities that a message lists at most."""
 
 _log = logging.getLogger(__name__)
 
@@ -102,43 +106,47 @@ class TrainingSet:
         self._rank, self._world_size, self._pin = rank, world_size, pin
         self._frames = _open(learnt.train, self._preprocessing, config)
 
+    def steps_per_epoch(self, stage: Stage) -> int:
+        """Steps in which `stage` draws as many tracklets as there are of the modality that has more.
+
+        Rounded down, at least 1; of the modalities in the stage's batches.
+        """
+        found = self._rows.modalities
+        most = max(found.count(modality) for modality in drawn_modalities(stage.batches))
+        limited = stage.reads_frames
+        identities = self._identities_in_a_batch(stage) if limited else stage.batches.identities
+        return max(1, most // (identities * stage.batches.tracklets))
+
     def _identities_in_a_batch(self, stage: Stage) -> int:
-        """P of the stage, or as many as there are identities with both modalities, said aloud."""
-        wanted, labels = stage.batches.identities, self._rows.labels
-        seen = {
-            modality: {int(y) for y, m in zip(labels, self._rows.modalities, strict=True) if m is modality}
-            for modality in Modality
-        }
-        there = len(seen[Modality.VISIBLE] & seen[Modality.INFRARED])
+        """P of the stage, or as many as there are identities with all that a batch holds."""
+        wanted, drawn = stage.batches.identities, drawn_modalities(stage.batches)
+        there = len(divide_labels(self._rows.labels, self._rows.modalities, drawn)[0])
         most = there - there % self._world_size
-        if wanted <= there or most < _FEWEST_IDENTITIES:
-            return wanted
-        _log.warning(
-            "batches.identities = %d, but only %d training identities have both modalities: batches hold %d",
-            *(wanted, there, most),
-        )
-        return most
+        return wanted if wanted <= there or most < _FEWEST_IDENTITIES else most
 
     @contextmanager
     def open_stage(self, stage: Stage, index: int) -> Iterator[TrainLoader]:
         """The batches that `stage` asks for; worker processes end with the context."""
         seed = stage_seed(self._config.seed, index)
-        sampler = CrossModalPkSampler(
+        sampler = PkSampler(
             self._rows.labels,
             self._rows.modalities,
             identities=self._identities_in_a_batch(stage),
             tracklets=stage.batches.tracklets,
-            steps=stage.schedule.steps_per_epoch,
+            steps=stage.schedule.epoch_steps,
+            drawn=drawn_modalities(stage.batches),
             seed=seed,
             rank=self._rank,
             world_size=self._world_size,
         )
+        self._tell_what_is_missing(stage, sampler)
         loader = TrainLoader(
             self._rows,
             sampler,
             self._preprocessing,
             sampling=stage.batches.frame_sampling,
             augmentation=create_augmentation(stage.augment, self._preprocessing),
+            exchanged_view=stage.augment.exchanged_view,
             source=self._frames,
             seed=seed,
             workers=0 if isinstance(self._frames, FrameCache) else self._config.workers,
@@ -148,6 +156,24 @@ class TrainingSet:
             yield loader
         finally:
             loader.close()
+
+    def _tell_what_is_missing(self, stage: Stage, sampler: PkSampler) -> None:
+        """Say aloud where a batch is smaller than asked for, and which identities it never shows."""
+        what = (
+            "both modalities" if stage.batches.modality == "both" else f"{stage.batches.modality} tracklets"
+        )
+        if sampler.identities < stage.batches.identities:
+            _log.warning(
+                "batches.identities = %d, but only %d training identities have %s: batches hold %d",
+                *(stage.batches.identities, len(sampler.labels_used), what, sampler.identities),
+            )
+        if sampler.excluded:
+            named = ", ".join(str(self.label_ids[label]) for label in sampler.excluded[:_NAMED])
+            more = ", ..." if len(sampler.excluded) > _NAMED else ""
+            _log.warning(
+                "stage %r leaves out %d training identities that do not have %s: %s%s",
+                *(stage.name, len(sampler.excluded), what, named, more),
+            )
 
     def iterate(self, device: torch.device, share: float = 1.0) -> Iterator[Batch]:
         """Every training tracklet once in file order: test frames, not augmented, normalised, on `device`.
@@ -260,6 +286,11 @@ def fingerprint_tracklets(tracklets: TrackletSet, root: Path) -> str:
         row = [t.tracklet_id, t.person_id, t.camera_id, t.modality.value, frames]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()
+
+
+def drawn_modalities(batches: BatchConfig) -> tuple[Modality, ...]:
+    """The modalities in a stage's batches, in the order of their rows."""
+    return tuple(Modality) if batches.modality == "both" else (Modality(batches.modality),)
 
 
 def create_augmentation(config: AugmentConfig, preprocessing: Preprocessing) -> Augmentation:

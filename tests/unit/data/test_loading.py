@@ -7,9 +7,9 @@ from PIL import Image
 
 from tapetum.data import (
     Augmentation,
-    CrossModalPkSampler,
     DataSet,
     FrameCache,
+    PkSampler,
     TrainingRows,
     TrainLoader,
     augment,
@@ -52,14 +52,24 @@ def dataset(tmp_path_factory):
     return DataSet("made", folder, TrackletSet("made/train", tuple(made)), empty, empty, PEOPLE)
 
 
-def loader(dataset, *, rank=0, world_size=1, augmentation=Augmentation(pad=2), steps=4, **options):
+def loader(
+    dataset,
+    *,
+    rank=0,
+    world_size=1,
+    augmentation=Augmentation(pad=2),
+    steps=4,
+    drawn=tuple(Modality),
+    **options,
+):
     rows = TrainingRows.of(dataset)
-    sampler = CrossModalPkSampler(
+    sampler = PkSampler(
         rows.labels,
         rows.modalities,
         identities=2,
         tracklets=2,
         steps=steps,
+        drawn=drawn,
         seed=1,
         rank=rank,
         world_size=world_size,
@@ -97,7 +107,7 @@ def test_a_batch_is_what_sampler_frames_and_augmentation_say(dataset):
     options = Augmentation(pad=2)
     made = loader(dataset, augmentation=options)
     rows = TrainingRows.of(dataset)
-    sampler = CrossModalPkSampler(rows.labels, rows.modalities, identities=2, tracklets=2, steps=4, seed=1)
+    sampler = PkSampler(rows.labels, rows.modalities, identities=2, tracklets=2, steps=4, seed=1)
     batch = list(made.batches(3))[2]
     chosen = sampler.batch(3, 2)
     for place, row in enumerate(chosen):
@@ -118,13 +128,60 @@ def test_a_batch_is_what_sampler_frames_and_augmentation_say(dataset):
     assert batch.seed == step_seed(1, 3, 2)
 
 
-def test_resuming_gives_the_same_batches(dataset):
-    whole = list(loader(dataset).batches(1))
-    rest = list(loader(dataset).batches(1, start_step=2))
+@pytest.mark.parametrize("views", [False, True])
+def test_resuming_gives_the_same_batches(dataset, views):
+    whole = list(loader(dataset, exchanged_view=views).batches(1))
+    rest = list(loader(dataset, exchanged_view=views).batches(1, start_step=2))
     assert len(whole) == 4
     for first, second in zip(whole[2:], rest, strict=True):
         assert_equal(first, second)
     assert list(loader(dataset).batches(1, start_step=4)) == []
+
+
+def test_exchanged_views_follow_the_rows_of_both_modalities(dataset):
+    options = Augmentation(pad=2)
+    made = loader(dataset, augmentation=options, exchanged_view=True)
+    rows = TrainingRows.of(dataset)
+    sampler = PkSampler(rows.labels, rows.modalities, identities=2, tracklets=2, steps=4, seed=1)
+    batch = list(made.batches(3))[2]
+    assert (batch.views, batch.clips.shape[0]) == (4, 12)
+    assert batch.infrared.tolist() == [False] * 4 + [True] * 4 + [False] * 4
+    assert torch.equal(batch.labels[8:], batch.labels[:4])
+    assert torch.equal(batch.cameras[8:], batch.cameras[:4])
+    for place, row in enumerate(sampler.batch(3, 2)):
+        item = dataset.train[int(row)]
+        first, second = (np.random.default_rng([1, 2, 3, 2, p]) for p in (place, 8 + place))
+        positions = select_training_frames("chunk-random", len(item.frames), 4, first)
+        clip = read_clip(item.frames, positions, 16, 8)
+        visible = item.modality is Modality.VISIBLE
+        plain = Augmentation(pad=2, channels=not visible)
+        assert np.array_equal(batch.clips[place].numpy(), augment(clip, item.modality, first, plain))
+        if visible:
+            view = augment(clip, item.modality, second, options, exchange="always")
+            assert np.array_equal(batch.clips[8 + place].numpy(), view)
+
+
+def test_a_batch_without_its_views_is_the_batch(dataset):
+    batch = next(loader(dataset, exchanged_view=True).batches(0))
+    plain = batch.without_views()
+    assert (plain.views, plain.seed) == (0, batch.seed)
+    for name in ("clips", "labels", "infrared", "cameras"):
+        assert torch.equal(getattr(plain, name), getattr(batch, name)[:8])
+    assert batch.normalised(SIZE).views == batch.to(torch.device("cpu")).views == 4
+
+
+@pytest.mark.parametrize(("modality", "views"), [(Modality.VISIBLE, 4), (Modality.INFRARED, 0)])
+def test_batches_of_one_modality_and_their_views(dataset, modality, views):
+    batch = next(loader(dataset, drawn=(modality,), exchanged_view=True).batches(0))
+    assert (batch.views, batch.clips.shape[0]) == (views, 4 + views)
+    assert batch.infrared.unique().tolist() == [modality is Modality.INFRARED]
+
+
+def test_views_of_clips_that_are_not_augmented_differ_in_their_channels_alone(dataset):
+    batch = next(loader(dataset, augmentation=None, exchanged_view=True).batches(0))
+    for first, second in zip(batch.clips[:4], batch.clips[8:], strict=True):
+        same = [torch.equal(first[:, c], second[:, c]) for c in range(3)]
+        assert sum(same) == 1
 
 
 def test_epochs_and_steps_differ(dataset):
@@ -143,7 +200,7 @@ def test_memory_and_files_give_the_same_batches(dataset):
 
 
 def test_worker_processes_give_the_same_batches_and_survive_an_epoch(dataset):
-    alone, helped = loader(dataset), loader(dataset, workers=2)
+    alone, helped = loader(dataset, exchanged_view=True), loader(dataset, exchanged_view=True, workers=2)
     processes = []
     try:
         for epoch in (0, 1):
@@ -163,10 +220,11 @@ def test_worker_processes_pass_errors_on(dataset, tmp_path):
 
 
 def test_processes_see_the_pictures_of_one(dataset):
-    whole = list(loader(dataset).batches(0))
+    whole = list(loader(dataset, exchanged_view=True).batches(0))
     for rank in range(2):
-        part = list(loader(dataset, rank=rank, world_size=2).batches(0))
-        mine = torch.tensor([*range(2 * rank, 2 * rank + 2), *range(4 + 2 * rank, 6 + 2 * rank)])
+        part = list(loader(dataset, exchanged_view=True, rank=rank, world_size=2).batches(0))
+        own_rows = [range(start + 2 * rank, start + 2 * rank + 2) for start in (0, 4, 8)]
+        mine = torch.tensor([row for some in own_rows for row in some])
         for all_rows, own in zip(whole, part, strict=True):
             assert torch.equal(all_rows.clips[mine], own.clips)
             assert torch.equal(all_rows.labels[mine], own.labels)

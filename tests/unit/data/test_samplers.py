@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapetum.data import CrossModalPkSampler
+from tapetum.data import PkSampler
 from tapetum.types import Modality
 
 V, N = Modality.VISIBLE, Modality.INFRARED
+FIRST = [44, 2, 80, 71, 74, 78, 25, 32, 51, 72, 30, 18, 5, 56, 68, 21, 42, 39, 66, 49, 3, 46, 17, 27]
+LATER = [75, 32, 25, 19, 73, 74]
 
 
 def rows(identities, visible=5, infrared=4):
@@ -21,7 +23,7 @@ def rows(identities, visible=5, infrared=4):
 
 def sampler(identities=10, p=4, k=3, steps=5, visible=5, infrared=4, **options):
     labels, modalities = rows(identities, visible, infrared)
-    made = CrossModalPkSampler(labels, modalities, identities=p, tracklets=k, steps=steps, **options)
+    made = PkSampler(labels, modalities, identities=p, tracklets=k, steps=steps, **options)
     return made, np.array(labels), np.array(modalities)
 
 
@@ -113,7 +115,7 @@ def test_positions_keep_both_halves_aligned():
 
 def test_people_with_one_modality_are_left_out_and_named():
     labels, modalities = rows(6)
-    made = CrossModalPkSampler([*labels, 8, 9], [*modalities, V, N], identities=2, tracklets=1, steps=9)
+    made = PkSampler([*labels, 8, 9], [*modalities, V, N], identities=2, tracklets=1, steps=9)
     assert made.labels_used == (0, 1, 2, 3, 4, 5)
     assert made.excluded == (8, 9)
     assert not {len(labels), len(labels) + 1} & set(np.concatenate(list(made.epoch(0))).tolist())
@@ -122,7 +124,51 @@ def test_people_with_one_modality_are_left_out_and_named():
 def test_too_few_people_is_an_error_with_the_numbers():
     labels, modalities = rows(3)
     with pytest.raises(ValueError, match=r"needs 4 identities .* found 3; 1 more have one modality only"):
-        CrossModalPkSampler([*labels, 9], [*modalities, V], identities=4, tracklets=1, steps=1)
+        PkSampler([*labels, 9], [*modalities, V], identities=4, tracklets=1, steps=1)
+
+
+@pytest.mark.parametrize("modality", [V, N])
+def test_batches_of_one_modality(modality):
+    made, labels, modalities = sampler(drawn=(modality,))
+    assert made.rows == 12
+    for batch in made.epoch(1):
+        assert batch.shape == (12,)
+        assert set(modalities[batch]) == {modality}
+        people = labels[batch].reshape(4, 3)
+        assert np.all(people == people[:, :1])
+        assert len(set(people[:, 0])) == 4
+
+
+def test_visible_batches_show_the_people_and_the_visible_rows_of_cross_modal_ones():
+    both, one = sampler()[0], sampler(drawn=(V,))[0]
+    for step in range(5):
+        assert np.array_equal(one.batch(2, step), both.batch(2, step)[:12])
+
+
+def test_processes_share_a_batch_of_one_modality():
+    whole, _, _ = sampler(drawn=(N,))
+    parts = [sampler(drawn=(N,), rank=r, world_size=2)[0] for r in range(2)]
+    assert [part.positions.tolist() for part in parts] == [[*range(6)], [*range(6, 12)]]
+    together = np.concatenate([part.batch(1, 3) for part in parts])
+    assert np.array_equal(together, whole.batch(1, 3))
+
+
+def test_people_without_the_one_modality_are_left_out_and_named():
+    labels, modalities = rows(3)
+    args = [*labels, 8, 9], [*modalities, V, N]
+    made = PkSampler(*args, identities=4, tracklets=2, steps=9, drawn=(N,))
+    assert (made.labels_used, made.excluded) == ((0, 1, 2, 9), (8,))
+    with pytest.raises(
+        ValueError, match="needs 5 identities with infrared tracklets, found 4; 1 more have none"
+    ):
+        PkSampler(*args, identities=5, tracklets=2, steps=9, drawn=(N,))
+
+
+def test_cross_modal_draws_are_those_of_earlier_runs():
+    """A run that was begun before goes on as it would have: these batches must never change."""
+    made, _, _ = sampler(seed=5)
+    assert made.batch(0, 0).tolist() == FIRST
+    assert made.batch(3, 4)[:6].tolist() == LATER
 
 
 @pytest.mark.parametrize(
@@ -143,7 +189,7 @@ def test_numbers_out_of_range_are_refused(change, message):
 
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ValueError, match="2 labels do not fit 1 modalities"):
-        CrossModalPkSampler([0, 1], [V], identities=1, tracklets=1, steps=1)
+        PkSampler([0, 1], [V], identities=1, tracklets=1, steps=1)
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(0, 5), (0, -1), (-1, 0)])

@@ -208,6 +208,27 @@ def test_exchange_clips_at_the_ends_of_the_range_only():
             assert np.all(tables[a, b][exact > 255] == 255)
 
 
+@pytest.mark.parametrize("modality", list(Modality))
+def test_an_exchange_that_always_happens_takes_each_channel_equally_often(modality):
+    clip, copied = picture(frames=1, low=60, high=190), []
+    for seed in range(300):
+        made = augment(clip, modality, np.random.default_rng(seed), PLAIN, exchange="always")
+        copied += [c for c in range(3) if np.array_equal(made[:, c], clip[:, c])]
+        expected = clip.copy()
+        exchange_channels(expected, copied[-1], PLAIN)
+        assert np.array_equal(made, expected)
+    assert len(copied) == 300
+    assert all(70 < copied.count(channel) < 130 for channel in range(3))
+
+
+def test_an_exchange_that_never_happens_leaves_the_channels():
+    clip = picture()
+    options = Augmentation(pad=0, flip=0, erase=0)
+    for seed in range(20):
+        made = augment(clip, Modality.INFRARED, np.random.default_rng(seed), options, exchange="never")
+        assert np.array_equal(made, clip)
+
+
 def test_exchange_of_nothing_changes_nothing():
     clip = picture()
     kept = clip.copy()

@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 
 from tapetum.data import DataSet, TrainingRows
-from tapetum.errors import DataError
+from tapetum.errors import ConfigError, DataError
 from tapetum.methods._base import AugmentConfig, create_method
 from tapetum.training.config import TrainingConfig
+from tapetum.training.stage_settings import settle_stages
 from tapetum.training.training_set import (
     TrainingSet,
     create_augmentation,
@@ -158,6 +159,76 @@ def test_batches_of_more_people_than_there_are_hold_all_of_them_and_say_so(datas
         labels = next(batches.batches(0)).labels
     assert sorted(set(labels.tolist())) == list(range(1, 7))
     assert "batches.identities = 16, but only 6" in caplog.text
+
+
+def stage_with(method, **changes):
+    """The method's stage with some settings changed: `batches={...}`, `augment={...}`, `schedule={...}`."""
+    stage = method.stages()[0]
+    for name, values in changes.items():
+        setattr(stage, name, getattr(stage, name).model_copy(update=values))
+    return stage
+
+
+def test_batches_of_one_modality_leave_out_people_without_it_and_name_them(dataset, method, caplog):
+    source = TrainingSet(divide(dataset, 0, 1), TrainingConfig(cache="always"), method)
+    stage = stage_with(method, batches={"modality": "infrared", "identities": 9})
+    with source.open_stage(stage, 0) as batches:
+        batch = next(batches.batches(0))
+    assert batch.infrared.tolist() == [True] * 12
+    assert sorted(set(batch.labels.tolist())) == list(range(1, 7))
+    assert "batches.identities = 9, but only 6 training identities have infrared tracklets" in caplog.text
+    assert "leaves out 1 training identities that do not have infrared tracklets: 0" in caplog.text
+    caplog.clear()
+    with source.open_stage(stage_with(method, batches={"modality": "visible"}), 0) as batches:
+        assert next(batches.batches(0)).infrared.tolist() == [False] * 4
+    assert not caplog.text
+
+
+def test_exchanged_views_reach_the_stage(dataset, method):
+    source = TrainingSet(divide(dataset, 0, 1), TrainingConfig(cache="always"), method)
+    with source.open_stage(stage_with(method, augment={"exchanged_view": True}), 0) as batches:
+        batch = next(batches.batches(0))
+    assert (batch.clips.shape[0], batch.views) == (12, 4)
+
+
+@pytest.mark.parametrize(
+    ("batches", "steps"),
+    [
+        ({}, 3),  # 13 visible tracklets, 12 infrared ones; P K = 4
+        ({"modality": "infrared"}, 3),
+        ({"modality": "visible", "identities": 3}, 2),
+        ({"tracklets": 1}, 6),
+        ({"identities": 16, "tracklets": 1}, 2),  # only six people have both
+        ({"identities": 6, "tracklets": 9}, 1),
+    ],
+)
+def test_an_epoch_from_data(dataset, method, batches, steps):
+    source = TrainingSet(divide(dataset, 0, 1), TrainingConfig(cache="always"), method)
+    stage = stage_with(method, batches=batches, schedule={"steps_per_epoch": "from-data"})
+    with pytest.raises(ValueError, match="the training set says how many"):
+        stage.schedule.epoch_steps  # noqa: B018
+    assert settle_stages([stage], source) == [f"network: {steps} steps an epoch, 24 epochs, as the data are"]
+    with source.open_stage(stage, 0) as loader:
+        assert loader.steps == stage.schedule.epoch_steps == steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"batches": {"modality": "visible"}},
+            r"stage 'network': batches\.modality = 'visible', .* take both",
+        ),
+        ({"augment": {"exchanged_view": True}}, r"augment\.exchanged_view = True, but its losses pair"),
+    ],
+)
+def test_batches_that_a_stage_cannot_take_are_refused(dataset, method, monkeypatch, changes, message):
+    stage = stage_with(method, **changes)
+    settle_stages([stage], None)
+    monkeypatch.setattr(type(stage), "takes_modalities", ("both",))
+    monkeypatch.setattr(type(stage), "takes_views", False)
+    with pytest.raises(ConfigError, match=message):
+        settle_stages([stage], None)
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.5, 13), (0.01, 13), (0.51, 25), (1.0, 25)])

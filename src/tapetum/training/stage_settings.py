@@ -1,0 +1,45 @@
+"""What stages ask for, checked and settled before the first of them begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tapetum.errors import ConfigError
+from tapetum.methods._base import Stage
+from tapetum.training.source import TrainingSource
+
+
+def settle_stages(stages: Sequence[Stage], source: TrainingSource) -> list[str]:
+    """Check the batches of every stage, and give epochs that follow from the data their number of steps.
+
+    Returns:
+        A note for each stage whose epochs follow from the data.
+
+    Raises:
+        ConfigError: A stage asks for batches that its losses cannot take.
+    """
+    for stage in stages:
+        _check_batches(stage)
+    return [_settle_epoch(stage, source) for stage in stages if stage.schedule.steps_per_epoch == "from-data"]
+
+
+def _check_batches(stage: Stage) -> None:
+    modality, allowed = stage.batches.modality, stage.takes_modalities
+    if not stage.reads_frames:
+        return
+    if modality not in allowed:
+        raise ConfigError(
+            f"stage {stage.name!r}: batches.modality = {modality!r}, but its losses take "
+            f"{' or '.join(allowed)}"
+        )
+    if stage.augment.exchanged_view and modality != "infrared" and not stage.takes_views:
+        raise ConfigError(
+            f"stage {stage.name!r}: augment.exchanged_view = True, but its losses pair the rows of two "
+            "halves and take no third; augment.channels exchanges channels of the rows that are there"
+        )
+
+
+def _settle_epoch(stage: Stage, source: TrainingSource) -> str:
+    steps = source.steps_per_epoch(stage)
+    stage.schedule = stage.schedule.model_copy(update={"steps_per_epoch": steps})
+    return f"{stage.name}: {steps} steps an epoch, {stage.schedule.epochs} epochs, as the data are"
