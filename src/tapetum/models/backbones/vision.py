@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -186,12 +187,19 @@ class VisionTransformer(Tower):
             nn.init.normal_(weight, std=std)
         self.reset_blocks()
 
-    def embed(self, images: Tensor, class_shift: Tensor | None = None) -> Tensor:
+    def embed(
+        self,
+        images: Tensor,
+        class_shift: Tensor | None = None,
+        *,
+        stem: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Tokens `[N, 1 + rows * columns, D]` before the first block, class token first, then row by row.
 
         Args:
             images: Normalised frames `[N, 3, H, W]` of the configured size.
             class_shift: `[N, D]`, added to each frame's class token (what is known of its camera, say).
+            stem: Makes patch features `[N, D, rows, columns]` in the place of the tower's own stem.
 
         Raises:
             ValueError: Frames of another size.
@@ -201,7 +209,7 @@ class VisionTransformer(Tower):
                 f"frames of {images.shape[-2]}x{images.shape[-1]} given to an image tower for "
                 f"{self.config.image_size[0]}x{self.config.image_size[1]}; see resize_positions"
             )
-        patches = self.stem(images).flatten(2).transpose(1, 2)
+        patches = (stem or self.stem)(images).flatten(2).transpose(1, 2)
         class_tokens = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         if class_shift is not None:
             class_tokens = class_tokens + class_shift[:, None].to(patches.dtype)
