@@ -53,7 +53,8 @@ def embed(
         sampling: How frames are chosen from a tracklet; None: as the method's configuration says.
         flip: Add the embedding of each clip's mirror image, then normalise again: the test feature of many
             image methods, whose scripts leave the sum as it is (which weighs gallery items by how alike
-            they are to their mirror images).
+            they are to their mirror images). A method whose `mirror` is "append" has it appended instead:
+            rows are twice as long, and their product is the mean of that of clips and that of mirror images.
         workers: Processes that read frames; 0: one thread of this process.
         progress: Called with (tracklets reached, tracklets in all) after each batch.
         cache: Frames of `tracklets` at the method's size; None: they are read from their files.
@@ -82,7 +83,7 @@ def embed(
             rows.append(batch.rows)
             if progress is not None:
                 progress(int(batch.rows[-1]) + 1, len(tracklets))
-    vectors = np.zeros((0, method.embedding_dim), dtype=np.float32)
+    vectors = np.zeros((0, _length(method, flip)), dtype=np.float32)
     if parts:
         vectors = _average(torch.cat(parts).cpu().numpy(), np.concatenate(rows))
     _refuse_not_finite(vectors, tracklets)
@@ -110,7 +111,13 @@ def _encode(
     if not flip:
         return encoded
     mirrored = method.encode(clips.flip(-1), modality=modality, camera_ids=cameras).float()
-    return functional.normalize(encoded + mirrored, dim=1)
+    both = torch.cat([encoded, mirrored], dim=1) if method.mirror == "append" else encoded + mirrored
+    return functional.normalize(both, dim=1)
+
+
+def _length(method: Method, flip: bool) -> int:
+    """Length of a row."""
+    return method.embedding_dim * (2 if flip and method.mirror == "append" else 1)
 
 
 def _average(vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -113,6 +113,24 @@ def test_mirror_images_are_added_then_normalised(tracklets):
         assert not np.allclose(found[row], embed(method, tracklets).vectors[row], atol=1e-3)
 
 
+class Sides(Side):
+    mirror = "append"
+
+
+def test_mirror_images_are_appended_where_the_method_says_so(tracklets):
+    """The product of two rows is the mean of that of the clips and that of their mirror images."""
+    method = Sides()
+    found = embed(method, tracklets, flip=True).vectors.astype(np.float64)
+    plain = embed(method, tracklets).vectors.astype(np.float64)
+    length = plain.shape[1]
+    assert found.shape == (len(tracklets), 2 * length)
+    np.testing.assert_allclose(found[:, :length] * 2**0.5, plain, atol=1e-6)
+    mirrored = found[:, length:] * 2**0.5
+    assert not np.allclose(mirrored, plain, atol=1e-3)
+    np.testing.assert_allclose(found @ found.T, (plain @ plain.T + mirrored @ mirrored.T) / 2, atol=1e-6)
+    assert embed(method, TrackletSet("none", ()), flip=True).vectors.shape == (0, 2 * length)
+
+
 @pytest.mark.parametrize("sampling", ["chunk-first", "uniform", "dense"])
 def test_order_and_batch_size_change_nothing(tracklets, sampling):
     method = Colours()

@@ -39,7 +39,12 @@ BatchSize = Annotated[int, typer.Option(help="Clips in a batch.")]
 Workers = Annotated[int, typer.Option(help="Processes that read frames; 0: one thread.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Inside the network; embeddings are float32.")]
 SamplingOption = Annotated[Sampling | None, typer.Option(help="Test frames; default: the method's.")]
-Flip = Annotated[bool, typer.Option("--flip", help="Add the embedding of each clip's mirror image.")]
+Flip = Annotated[
+    bool,
+    typer.Option(
+        "--flip", help="Add or append, as the method says, the embedding of each clip's mirror image."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ modalities are refined together (HSA). Losses, sizes and numbers are those of CL
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -108,6 +108,7 @@ class Clip4ViReid(Method):
         "csdn": CSDN,
         "tiny": TINY,
     }
+    mirror: ClassVar[Literal["add", "append"]] = "append"
     config: Clip4ViReidConfig
 
     def __init__(self, config: Clip4ViReidConfig, num_identities: int, num_cameras: int) -> None:
@@ -178,9 +179,17 @@ class Clip4ViReid(Method):
     def _segments(
         self, clips: Tensor, modality: Modality | Sequence[Modality] | None
     ) -> list[Segment] | None:
-        if not self.config.modality_stems or modality is None:
+        """Which stem the frames pass; None where both modalities share one."""
+        if not self.config.modality_stems:
             return None
-        each = [modality] * clips.shape[0] if isinstance(modality, Modality) else list(modality)
-        if len(each) != clips.shape[0]:
-            raise ValueError(f"{len(each)} modalities for {clips.shape[0]} clips")
-        return segments_of(each, clips.shape[1])
+        is_one = modality is None or isinstance(modality, Modality)
+        told = [modality] * clips.shape[0] if is_one else list(modality or ())
+        known = [Modality(each) for each in told if isinstance(each, str)]
+        if len(told) != clips.shape[0]:
+            raise ValueError(f"{len(told)} modalities for {clips.shape[0]} clips")
+        if len(known) < len(told):
+            raise ValueError(
+                f"{len(told) - len(known)} of {len(told)} clips are of unknown modality, which decides the stem "
+                "they pass (modality_stems): pass modality="
+            )
+        return segments_of(known, clips.shape[1])
