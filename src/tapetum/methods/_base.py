@@ -246,8 +246,8 @@ class Method(nn.Module, ABC):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}}
     """Changes to the config's defaults by preset name; "paper" holds the published values."""
     mirror: ClassVar[Literal["add", "append"]] = "add"
-    """What becomes of the embedding of a clip's mirror image where it is asked for: added to the clip's own, or
-    appended, so that clips are compared with clips and mirror images with mirror images."""
+    """What becomes of the embedding of a clip's mirror image where it is asked for: added to the clip's own,
+    or appended, so that clips are compared with clips and mirror images with mirror images."""
 
     def __init__(self, config: MethodConfig, num_identities: int, num_cameras: int) -> None:
         super().__init__()

@@ -100,7 +100,8 @@ def build_towers(config: ConfigT, *, with_text: bool) -> tuple[Towers, ConfigT]:
     A method rebuilt from the filled-in configuration has the same sizes without the weight file.
 
     Raises:
-        ConfigError: The prompt has unknown words, or sizes that the configuration states differ.
+        ConfigError: The prompt has unknown words, is too long or of another vocabulary than the weights, or
+            sizes that the configuration states differ.
         CheckpointError: The weight file is of another backbone or lacks a text tower that is needed.
         FileNotFoundError: There is no such weight file, or the stand-in was never made.
     """
@@ -115,6 +116,7 @@ def build_towers(config: ConfigT, *, with_text: bool) -> tuple[Towers, ConfigT]:
         raise CheckpointError(f"{path}: holds no text tower, which the configured prompts need")
     text = clip.text.requires_grad_(False)
     template = config.template or _template(config, text.config, path)
+    _check_template(template, config, text.config)
     update = {"vision": visual.config, "text": text.config, "template": template}
     return Towers(visual, text, template), config.model_copy(update=update)
 
@@ -168,6 +170,23 @@ def _template(config: ClipMethodConfig, text: TextConfig, path: Path | None) -> 
         return PromptTemplate.parse(config.prompt, tokenizer, config.prompt_tokens)
     except ValueError as error:
         raise ConfigError(f"prompt = {config.prompt!r}: {error}") from None
+
+
+def _check_template(template: PromptTemplate, config: ClipMethodConfig, text: TextConfig) -> None:
+    """Refuse a prompt that the text tower cannot read, or would read as other words."""
+    prompt = f"prompt = {config.prompt!r} with prompt_tokens = {template.count}"
+    if len(template.ids) > text.context_length:
+        raise ConfigError(
+            f"{prompt} has {len(template.ids)} tokens, but the text tower of the weights {config.weights} "
+            f"takes {text.context_length}"
+        )
+    if template.ids[-1] != text.vocab_size - 1 or max(template.ids) >= text.vocab_size:
+        words = config.vocabulary or "the built-in ids"
+        raise ConfigError(
+            f"{prompt}: {words} has the end token {template.ids[-1]}, but that of the weights "
+            f"{config.weights} is {text.vocab_size - 1}, the last of {text.vocab_size} ids: vocabulary and "
+            "weights do not belong together"
+        )
 
 
 def _known_template(prompt: str, count: int) -> PromptTemplate:

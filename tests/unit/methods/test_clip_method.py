@@ -142,14 +142,35 @@ def test_other_prompts_need_the_vocabulary_file():
         build_towers(small_clip_vocabulary(prompt="a {}"), with_text=True)
 
 
+MERGES = "#version\na b</w>\n"
+IDS_WITH_MERGES = 2 * 256 + 1 + 2
+
+
 def test_other_prompts_are_tokenised_by_the_vocabulary_file(tmp_path):
     path = tmp_path / "merges.txt"
-    path.write_text("#version\na b</w>\n", encoding="utf-8")
-    towers, _ = build_towers(
-        small_clip_vocabulary(prompt="ab {}", vocabulary=str(path), prompt_tokens=1), with_text=True
-    )
-    assert len(towers.template.ids) == 4
+    path.write_text(MERGES, encoding="utf-8")
+    config = small_clip_vocabulary(prompt="ab {}", vocabulary=str(path), prompt_tokens=1)
+    fitting = config.model_copy(update={"text": replace(config.text, vocab_size=IDS_WITH_MERGES)})
+    towers, _ = build_towers(fitting, with_text=True)
+    assert towers.template.ids == (IDS_WITH_MERGES - 2, 512, 0, IDS_WITH_MERGES - 1)
     assert towers.template.first == 2
+    with pytest.raises(ConfigError, match=r"merges\.txt has the end token 514, but that of .* is 49407"):
+        build_towers(config, with_text=True)
+
+
+def test_prompts_longer_than_the_context_of_the_weights_are_refused(weights):
+    long = config_of(weights=str(weights), prompt_tokens=40)
+    with pytest.raises(
+        ConfigError, match=r"prompt_tokens = 40 has 45 tokens, but .*clip.safetensors takes 40"
+    ):
+        build_towers(long, with_text=True)
+    fitting = config_of(weights=str(weights), prompt_tokens=35)
+    assert len(build_towers(fitting, with_text=True)[0].template.ids) == 40
+
+
+def test_a_stated_template_of_another_vocabulary_is_refused(weights):
+    with pytest.raises(ConfigError, match="the built-in ids has the end token 49407"):
+        build_towers(config_of(weights=str(weights), template=PHOTO), with_text=True)
 
 
 def test_the_backbone_names_the_sizes_of_random_towers(monkeypatch):
