@@ -31,6 +31,7 @@ from tapetum.cli._encoding import (
     SamplingOption,
     Workers,
 )
+from tapetum.cli._sources import DataOfRunOption, ProtocolOption, RootOption, SourceArgument
 from tapetum.cli.scoring import Source, open_source, usual_protocol
 from tapetum.errors import CalibrationError
 from tapetum.files import replace_text
@@ -46,12 +47,6 @@ class Fit(StrEnum):
     ISOTONIC = "isotonic"
 
 
-SourceArgument = Annotated[Path, typer.Argument(help="Folder of a finished run, or of embeddings.")]
-DataOption = Annotated[str | None, typer.Option(help="FORMAT:ROOT; not needed for embeddings.")]
-ProtocolOption = Annotated[str | None, typer.Option(help="A name from `tapetum protocols`.")]
-RootOption = Annotated[Path | None, typer.Option(help="Folder of the data set, where it lists draws.")]
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command(name="calibrate")(calibrate_command)
@@ -61,7 +56,7 @@ def register(app: typer.Typer) -> None:
 def calibrate_command(
     source: SourceArgument,
     out: Annotated[Path, typer.Option(help="JSON file for the calibration.")],
-    data: DataOption = None,
+    data: DataOfRunOption = None,
     learn_from: Annotated[
         Path | None, typer.Option(help="Embeddings of other people to learn from; default: half of these.")
     ] = None,
@@ -105,7 +100,7 @@ def calibrate_command(
 
 def diagnose_command(
     source: SourceArgument,
-    data: DataOption = None,
+    data: DataOfRunOption = None,
     protocol: ProtocolOption = None,
     root: RootOption = None,
     samples: Annotated[int, typer.Option(help="Draws of people for the intervals.")] = 1000,

@@ -23,6 +23,14 @@ from tapetum.cli._encoding import (
     read_for,
 )
 from tapetum.cli._score_table import score_table
+from tapetum.cli._sources import (
+    DataOfRunOption,
+    DataOption,
+    ProtocolOption,
+    RootOption,
+    RunArgument,
+    SplitOption,
+)
 from tapetum.data.datasets import DataSpec
 from tapetum.files import replace_text
 from tapetum.types import Embeddings
@@ -38,10 +46,10 @@ def register(app: typer.Typer) -> None:
 
 
 def embed_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or a model file.")],
-    data: Annotated[str, typer.Option(help="FORMAT:ROOT")],
+    run: RunArgument,
+    data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder for the embeddings.")],
-    split: Annotated[str, typer.Option(help="train, query, gallery or test.")] = "test",
+    split: SplitOption = "test",
     sampling: SamplingOption = None,
     flip: Flip = False,
     batch_size: BatchSize = 32,
@@ -65,9 +73,9 @@ def embed_command(
 
 def evaluate_command(
     sources: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or of embeddings.")],
-    data: Annotated[str | None, typer.Option(help="FORMAT:ROOT; not needed for embeddings.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="A name from `tapetum protocols`.")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the data set, where it lists draws.")] = None,
+    data: DataOfRunOption = None,
+    protocol: ProtocolOption = None,
+    root: RootOption = None,
     seed: Annotated[int, typer.Option(help="Of protocols that draw their galleries.")] = 0,
     rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours.")] = False,
     confidence: Annotated[int, typer.Option(help="Samples of people for intervals; 0: none.")] = 0,

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from tapetum.cli._console import OUT, note, print_json, progress_bar, say
 from tapetum.cli._devices import Device
+from tapetum.cli._encoding import BatchSize, Workers
+from tapetum.cli._sources import DataOption, RunArgument, SplitOption
 from tapetum.evaluation import load_calibration
 from tapetum.search import (
     Filter,
@@ -32,12 +34,12 @@ def register(app: typer.Typer) -> None:
 
 
 def index(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or a model file.")],
-    data: Annotated[str, typer.Option(help="FORMAT:ROOT")],
+    run: RunArgument,
+    data: DataOption,
     gallery: Annotated[str, typer.Option(help="Folder of the gallery.")],
-    split: Annotated[str, typer.Option(help="train, query, gallery or test.")] = "test",
-    batch_size: Annotated[int, typer.Option(help="Clips in a batch.")] = 32,
-    workers: Annotated[int, typer.Option(help="Processes that read frames; 0: one thread.")] = 0,
+    split: SplitOption = "test",
+    batch_size: BatchSize = 32,
+    workers: Workers = 0,
     device: Device = "cpu",
 ) -> None:
     """Put a data set's tracklets into a gallery; tracklets that are there already are replaced."""
