@@ -26,14 +26,15 @@ class LossMeter:
         self._names.append((*losses, "total"))
         self._values.append(torch.stack([*losses.values(), total]).detach())
 
-    def fetch(self) -> list[LossRow]:
-        """The losses of all steps since the last call, in order."""
-        if not self._values:
-            return []
-        values = iter(self._reduce(torch.cat(self._values)).tolist())
+    def fetch(self, present: Sequence[Tensor] = ()) -> tuple[list[LossRow], list[float]]:
+        """The losses of all steps since the last call, in order, and the scalars `present`: one transfer."""
+        device = self._values[0].device if self._values else None
+        scalars = [value.detach().to(device, torch.float32).reshape(1) for value in present]
+        tensors = [*self._values, *scalars]
+        values = iter(self._reduce(torch.cat(tensors)).tolist() if tensors else ())
         rows = [dict(zip(names, values, strict=False)) for names in self._names]
         self._names, self._values = [], []
-        return rows
+        return rows, list(values)
 
 
 def mean_losses(rows: Sequence[LossRow]) -> LossRow:

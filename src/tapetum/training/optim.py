@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from tapetum.methods._base import OptimConfig, ParameterGroup
 
@@ -56,7 +57,7 @@ def merge_groups(groups: Sequence[ParameterGroup], stage: str) -> list[MergedGro
 
 
 def create_optimizer(groups: Sequence[MergedGroup], config: OptimConfig, device: torch.device) -> Optimizer:
-    """AdamW or Adam over `groups`, fused into one kernel per group where `device` has that."""
+    """AdamW, Adam or SGD over `groups`, fused into one kernel per group where `device` has that."""
     settings = [
         {
             "params": list(g.parameters),
@@ -67,8 +68,29 @@ def create_optimizer(groups: Sequence[MergedGroup], config: OptimConfig, device:
         }
         for g in groups
     ]
+    fused = device.type in _FUSED_DEVICES
+    if config.algorithm == "sgd":
+        return _create_sgd(settings, config, fused)
     kind = AdamW if config.algorithm == "adamw" else Adam
-    return kind(settings, betas=config.betas, fused=device.type in _FUSED_DEVICES)
+    return kind(settings, betas=config.betas, fused=fused)
+
+
+def _create_sgd(settings: list[dict[str, Any]], config: OptimConfig, fused: bool) -> Optimizer:
+    """SGD whose momentum starts from zeros: the updates of torch's, which starts from the first gradient.
+
+    With buffers for all, a parameter may see its first gradient later than the others; torch's fused kernel
+    cannot do that.
+    """
+    optimizer = SGD(
+        settings,
+        momentum=config.momentum,
+        nesterov=config.nesterov and config.momentum > 0,
+        fused=fused,
+    )
+    if config.momentum > 0:
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def scale_rates(optimizer: Optimizer, factor: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tapetum.errors import CheckpointError, MissingExtraError
 
-TENSORBOARD_BLOCKS = ("losses", "lr", "seconds", "validation")
+TENSORBOARD_BLOCKS = ("losses", "monitors", "lr", "seconds", "validation")
 TENSORBOARD_FIELDS = ("grad_norm", "clips_per_s", "frames_per_s", "data_share", "compute_share")
 
 

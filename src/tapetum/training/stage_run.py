@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 
@@ -61,11 +61,14 @@ class StageRun:
         self._groups = groups
         self._seed = stage_seed(session.config.seed, session.position.stage)
         self._epoch_steps = stage.schedule.epoch_steps
+        self._epoch = max(0, session.position.stage_step - 1) // self._epoch_steps
+        self._is_silent = False
         self._log = StageLog(session, stage.name)
         self._context = StageContext(
             seed=session.config.seed,
             iterate_training_set=partial(session.source.iterate, session.fabric.device),
             label_ids=session.source.label_ids,
+            record=self._record,
         )
 
     def begin(self, stages: Sequence[Stage]) -> Learner:
@@ -78,7 +81,8 @@ class StageRun:
         device = self._session.fabric.device
         self._context.state = {name: tensor.to(device) for name, tensor in state.state.items()}
         self._context.resumed = True
-        self._before_stage()
+        with self._silent():
+            self._before_stage()
         learner = self._create_learner(self._planned_steps([self._stage]))
         learner.load(state.averaged, state.optimizer)
         return learner
@@ -89,16 +93,16 @@ class StageRun:
         self._session.progress.stage(self._stage.name, learner.total, position.stage_step)
         self._log.restart_clock()
         while position.stage_step < learner.total:
-            epoch, start = divmod(position.stage_step, self._epoch_steps)
+            self._epoch, start = divmod(position.stage_step, self._epoch_steps)
             if start == 0:
-                self._before_epoch(epoch)
+                self._before_epoch(self._epoch)
                 self._log.restart_clock()
-            self._train_epoch(learner, epoch, start)
+            self._train_epoch(learner, self._epoch, start)
 
     def finish(self, learner: Learner) -> None:
         """Make averaged weights the method's own, call the last hook, write a checkpoint."""
         learner.settle()
-        self._stage.after_stage(self._context)
+        self._after_stage()
         position = self._session.position
         position.stage, position.stage_step = position.stage + 1, 0
         self._session.save({}, {}, {})
@@ -120,6 +124,30 @@ class StageRun:
         self._stage.before_epoch(epoch, self._context)
         self._session.method.train()
 
+    def _after_epoch(self, epoch: int) -> None:
+        torch.manual_seed(step_seed(self._seed, epoch, self._epoch_steps + 1))
+        self._stage.after_epoch(epoch, self._context)
+        self._session.method.train()
+        self._log.restart_clock()
+
+    def _after_stage(self) -> None:
+        torch.manual_seed(step_seed(self._seed, self._epoch, self._epoch_steps + 2))
+        self._stage.after_stage(self._context)
+
+    def _record(self, values: Mapping[str, float]) -> None:
+        """What hooks record goes to the log, unless it stands there already or its cause is undone."""
+        if not self._is_silent:
+            self._log.record(self._epoch, values)
+
+    @contextmanager
+    def _silent(self) -> Iterator[None]:
+        """Inside, what hooks record is not written."""
+        self._is_silent = True
+        try:
+            yield
+        finally:
+            self._is_silent = False
+
     def _planned_steps(self, stages: Sequence[Stage]) -> int:
         """Steps of this stage: as declared, or as the run's time allows, which is found out once."""
         config, folder, index = self._session.config, self._session.folder, self._session.position.stage
@@ -136,7 +164,7 @@ class StageRun:
 
     def _measured_steps(self, declared: int, seconds: float) -> int:
         """Steps that fit into `seconds`, by trying some and undoing them."""
-        with undisturbed(self._session.method, self._context):
+        with undisturbed(self._session.method, self._context), self._silent():
             began = time.perf_counter()
             self._before_epoch(0)
             per_epoch = time.perf_counter() - began
@@ -146,6 +174,9 @@ class StageRun:
                 return learner.step(batch, number, timer, with_norm=False)[1]
 
             per_step = measure_step(step, self._stream(0, 0))
+            began = time.perf_counter()
+            self._after_epoch(0)
+            per_epoch += time.perf_counter() - began
         return affordable_steps(declared, seconds, per_step, per_epoch, self._epoch_steps)
 
     def _stream(self, epoch: int, start: int) -> Generator[Batch, None, None]:
@@ -172,9 +203,13 @@ class StageRun:
         session, done = self._session, self._session.position.stage_step
         is_line = self._is_line(learner, done)
         if is_line:
-            self._log.write(epoch, learner)
-        if self._ends_epoch(learner, done) and self._is_validation_due(learner, epoch):
-            self._validate(learner, epoch)
+            with torch.no_grad():
+                monitors = self._stage.monitors()
+            self._log.write(epoch, learner, monitors)
+        if self._ends_epoch(learner, done):
+            self._after_epoch(epoch)
+            if self._is_validation_due(learner, epoch):
+                self._validate(learner, epoch)
         stop = session.is_stop_due(is_line)
         if stop or session.is_checkpoint_due(is_line):
             self._save(learner)
@@ -228,7 +263,8 @@ class StageRun:
     def _as_result(self, learner: Learner) -> Iterator[None]:
         """Inside, the method is as it would be if the stage ended here; on leaving, as it was."""
         with undisturbed(self._session.method, self._context), learner.result_weights():
-            self._stage.after_stage(self._context)
+            with self._silent():
+                self._after_stage()
             self._session.method.eval()
             yield
         self._session.method.train()

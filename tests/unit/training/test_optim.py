@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from tapetum.config import build_config
+from tapetum.errors import ConfigError
 from tapetum.methods._base import OptimConfig, ParameterGroup
 from tapetum.training.optim import (
     AveragedWeights,
@@ -69,6 +71,81 @@ def test_first_adam_step_takes_weight_decay_into_the_gradient():
     weight.grad = torch.tensor([4.0, 1.0])
     optimizer.step()
     torch.testing.assert_close(weight.detach(), torch.tensor([1.9, -2.9]))
+
+
+@pytest.mark.parametrize(
+    ("nesterov", "expected"),
+    [(False, 1.5 - 0.1 * 3.25), (True, 1.25 - 0.1 * 2.1875)],
+)
+def test_two_sgd_steps_by_hand(nesterov, expected):
+    """v = momentum * v + (gradient + decay * weight); the weight moves by lr v, or by lr (g + momentum v).
+
+    From weight 2, gradient 4, decay 0.5: g = 5, v = 5, so the weight is 1.5, or 1.25 with the look ahead.
+    Then gradient 0: plain g = 0.75, v = 3.25; ahead g = 0.625, v = 3.125, g + 0.5 v = 2.1875.
+    """
+    weight = nn.Parameter(torch.tensor([2.0]))
+    groups = merge_groups([ParameterGroup("x", [weight], 0.1, 0.5)], "stage")
+    config = OptimConfig(algorithm="sgd", momentum=0.5, nesterov=nesterov)
+    optimizer = create_optimizer(groups, config, CPU)
+    for gradient in (4.0, 0.0):
+        weight.grad = torch.tensor([gradient])
+        optimizer.step()
+    torch.testing.assert_close(weight.detach(), torch.tensor([expected]))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_torch_s_and_resumes_exactly(momentum):
+    config = OptimConfig(algorithm="sgd", momentum=momentum, nesterov=momentum > 0)
+    torch.manual_seed(0)
+    starts, gradients = torch.randn(3, 4), torch.randn(6, 3, 4)
+
+    def build(values):
+        own = [nn.Parameter(v.clone()) for v in values]
+        groups = [
+            ParameterGroup(n, [p], r, 0.01) for n, p, r in zip("abc", own, (0.1, 0.1, 0.2), strict=True)
+        ]
+        return own, create_optimizer(merge_groups(groups, "s"), config, CPU)
+
+    def step(own, optimizer, number):
+        for p, g in zip(own, gradients[number], strict=True):
+            p.grad = g.clone()
+        optimizer.step()
+
+    own, optimizer = build(starts)
+    assert [g["name"] for g in optimizer.param_groups] == ["a+b", "c"]
+    theirs = [nn.Parameter(v.clone()) for v in starts]
+    rates = [{"params": theirs[:2], "lr": 0.1}, {"params": theirs[2:], "lr": 0.2}]
+    plain = torch.optim.SGD(rates, momentum=momentum, nesterov=momentum > 0, weight_decay=0.01, foreach=False)
+    for number in range(3):
+        step(own, optimizer, number)
+        step(theirs, plain, number)
+    torch.testing.assert_close(own, theirs)
+    again, resumed = build([p.detach() for p in own])
+    stored = optimizer_tensors(optimizer, dict(zip(own, "abc", strict=True)))
+    assert set(stored) == ({f"{n}/momentum_buffer" for n in "abc"} if momentum else set())
+    load_optimizer_tensors(resumed, stored, dict(zip(again, "abc", strict=True)))
+    for number in range(3, 6):
+        step(own, optimizer, number)
+        step(again, resumed, number)
+    assert all(torch.equal(p, q) for p, q in zip(own, again, strict=True))
+
+
+def test_sgd_takes_a_first_gradient_at_any_step():
+    early, late = parameters(2)
+    groups = merge_groups([ParameterGroup("x", [early, late], 0.1, 0.0)], "s")
+    optimizer = create_optimizer(groups, OptimConfig(algorithm="sgd", nesterov=False), CPU)
+    early.grad = torch.ones(2)
+    optimizer.step()
+    late.grad = torch.ones(2)
+    optimizer.step()
+    torch.testing.assert_close(late.detach(), torch.full((2,), 1.9))
+    torch.testing.assert_close(early.detach(), torch.full((2,), 1 - 0.1 - 0.19))
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(ConfigError, match="nesterov looks ahead along a momentum"):
+        build_config(OptimConfig, {"algorithm": "sgd", "momentum": 0})
+    OptimConfig(algorithm="sgd", momentum=0, nesterov=False)
 
 
 def test_merging_changes_no_update():
