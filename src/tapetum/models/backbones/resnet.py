@@ -200,10 +200,11 @@ def _recomputation(part: nn.Module) -> tuple[AbstractContextManager[None], Abstr
 def _statistics_untouched(part: nn.Module) -> Iterator[None]:
     """Inside, batch norms use the batch's statistics as before, but do not count them a second time."""
     norms = [module for module in part.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
