@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Column, Table
 
-from tapetum.cli._console import note, progress_bar, say
-from tapetum.training import Silent, TrainingProgress
+from tapetum.cli._console import OUT, check_place, say
+from tapetum.files import replace_text
+
+if TYPE_CHECKING:
+    from tapetum.comparison import ComparisonFolder, Status
 
 
 def register(app: typer.Typer) -> None:
@@ -19,61 +23,62 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     plan: Annotated[Path, typer.Argument(help="YAML file: data sets, rows, seeds, training.")],
-    out: Annotated[Path, typer.Option(help="Folder for results; a comparison in it goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder for results; a comparison that is there goes on.")],
     only: Annotated[list[str] | None, typer.Option(help="A row to work on; may be repeated.")] = None,
-    data_folder: Annotated[
-        Path | None, typer.Option("--data", help="Folder for drawn data sets; default: in OUT.")
+    jobs: Annotated[int, typer.Option(help="Cells worked on at a time, each in its own process.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder for drawn data sets, shared by plans; default: in OUT.")
     ] = None,
-    redo: Annotated[bool, typer.Option("--redo", help="Make cells of other settings anew.")] = False,
-    keep_runs: Annotated[bool, typer.Option("--keep-runs", help="Keep the trained models.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Make cells of other settings, and failed ones, anew.")
+    ] = False,
+    keep_runs: Annotated[bool, typer.Option("--keep-runs", help="Keep the folder of each run.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the table to this file too.")
+    ] = None,
 ) -> None:
-    """Train and score every row of a plan on its data sets; what is finished is not repeated."""
-    from tapetum.comparison.cells import plan_cells
-    from tapetum.comparison.folder import ComparisonFolder
-    from tapetum.comparison.plan import read_plan
-    from tapetum.comparison.run import draw, look, refuse_changed, work_alone
+    """Train and score the rows of a plan on its data sets; what is finished is not repeated."""
+    from tapetum.cli._cell_progress import CellProgress
+    from tapetum.comparison import ComparisonFolder, look, plan_cells, read_plan, run_comparison
 
-    chosen = read_plan(plan)
-    cells = plan_cells(chosen, only or ())
-    folder = ComparisonFolder(out, data_folder or out / "data")
-    status = look(cells, folder)
-    say(
-        f"{len(cells)} cells: {len(status.finished)} finished, {len(status.open)} to do, "
-        f"{len(status.missing)} missing"
-    )
+    check_place(json_file)
+    chosen, folder = read_plan(plan), ComparisonFolder(out, data or out / "data")
     if dry_run:
+        _describe(look(plan_cells(chosen, only or ()), folder), folder)
         return
-    if not redo:
-        refuse_changed(status, folder)
-    show = _Lines(len(status.open))
-    draw(status.open, folder, show, 2)
-    work_alone(status.open, folder, show, keep_runs=keep_runs)
-    if show.failed:
+    with CellProgress() as progress:
+        outcome = run_comparison(
+            chosen, folder, progress, only=only or (), jobs=jobs, redo=redo, keep_runs=keep_runs
+        )
+    if json_file is not None:
+        replace_text(json_file, outcome.files[0].read_text(encoding="utf-8"))
+    for name, error in outcome.failed.items():
+        say(f"failed: {name}: {error}")
+    say("\n".join(map(str, outcome.files)))
+    if outcome.failed:
         raise typer.Exit(1)
 
 
-class _Lines:
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self.failed = total, 0, 0
-
-    bar = staticmethod(progress_bar)
-
-    def begin(self, cell: Any) -> TrainingProgress:
-        return Silent()
-
-    def end(self, cell: Any, result: Mapping[str, Any]) -> None:
-        self.done += 1
-        if result["status"] == "failed":
-            self.failed += 1
-            note(f"{self.done}/{self.total} {cell.name}: failed: {result['error']}")
-            return
-        scores = ", ".join(f"{s['direction']} mAP {100 * s['map']:.1f}" for s in result["scores"])
-        training = result["training"]
-        note(
-            f"{self.done}/{self.total} {cell.name}: {scores}; {training['steps']} steps, "
-            f"{training['seconds'] or 0:.0f} s, CPU {training['cpu_seconds'] or 0:.0f} s"
-        )
-
-    def note(self, text: str) -> None:
-        note(text)
+def _describe(status: Status, folder: ComparisonFolder) -> None:
+    """What would be done, per data set and row."""
+    kinds = {
+        "finished": status.finished,
+        "to do": status.open,
+        "failed": status.failed,
+        "changed": status.changed,
+        "missing": status.missing,
+    }
+    counts = Counter(((cell.data, cell.row), kind) for kind, cells in kinds.items() for cell in cells)
+    table = Table(*(Column(name, no_wrap=True) for name in ("data", "row", *kinds)), box=None)
+    for data, row in dict.fromkeys(place for place, _ in counts):
+        table.add_row(data, row, *(str(counts[(data, row), kind] or "") for kind in kinds))
+    OUT.print(table)
+    recipes = [cell.settings["data"].get("walkers") for cell in status.to_do]
+    for place in dict.fromkeys(folder.drawn(recipe) for recipe in recipes if recipe is not None):
+        say(f"{place}: {'is there' if place.exists() else 'to be drawn'}")
+    for reason in dict.fromkeys(f"{cell.row}: {cell.missing}" for cell in status.missing):
+        say(reason)
+    for name, differing in status.differences.items():
+        listed = "; ".join(f"{key} was {was!r}, now {now!r}" for key, (was, now) in differing.items())
+        say(f"{name}: {listed}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tapetum.comparison.plan import ComparisonPlan, DataConfig, RowConfig, chosen_rows
+from tapetum.comparison.plan import ComparisonPlan, DataConfig, RowConfig, chosen_rows, walker_options
 from tapetum.config import merge
 from tapetum.data.synthetic import WALKERS_VERSION
 from tapetum.errors import ConfigError
@@ -114,7 +114,8 @@ def data_settings(where: DataConfig, seed: int) -> dict[str, Any]:
         return {"at": where.at, "read": dict(where.read)}
     walkers = where.walkers
     options = {
-        name: list(v) if isinstance(v, tuple) else v for name, v in asdict(walkers.walker_options).items()
+        name: list(v) if isinstance(v, tuple) else v
+        for name, v in asdict(walker_options(walkers.options)).items()
     }
     return {
         "walkers": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from tapetum.errors import DataError
 from tapetum.files import replace_text
 
 FORMAT_VERSION = 1
+
+SETTINGS_AT_WORK = "settings.json"
+"""File that says by which settings a cell is worked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,6 @@ class ComparisonFolder:
     root: Path
     data: Path
 
-    @property
-    def table(self) -> Path:
-        """The table for programs."""
-        return self.root / "table.json"
-
     def result(self, cell: Cell) -> Path:
         """The result of a cell."""
         return self.root / "cells" / f"{cell.name}.json"
@@ -40,6 +39,10 @@ class ComparisonFolder:
     def work(self, cell: Cell) -> Path:
         """Where a cell is worked on."""
         return self.root / "runs" / cell.name
+
+    def settings_at_work(self, cell: Cell) -> Path:
+        """Settings of the cell that is worked on."""
+        return self.work(cell) / SETTINGS_AT_WORK
 
     def drawn(self, recipe: Mapping[str, Any]) -> Path:
         """Where the walkers of a recipe lie: equal recipes share a folder."""
@@ -77,3 +80,12 @@ def write_result(path: Path, content: Mapping[str, Any]) -> Path:
     """Keep the result of a cell, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return replace_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def remove_work(place: Path, root: Path) -> None:
+    """Remove a folder below `root`, and those between that are empty then."""
+    shutil.rmtree(place, ignore_errors=True)
+    for parent in place.parents:
+        if parent == root or not parent.is_dir() or any(parent.iterdir()):
+            return
+        parent.rmdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,16 +39,8 @@ class WalkersConfig(Config):
     def _check(self) -> WalkersConfig:
         if self.format not in FORMATS:
             raise ValueError(unknown("format", self.format, sorted(FORMATS)))
-        FORMATS[self.format].check(self.walker_options)
+        FORMATS[self.format].check(walker_options(self.options))
         return self
-
-    @property
-    def walker_options(self) -> WalkerOptions:
-        """How the walkers are drawn."""
-        try:
-            return WalkerOptions(**{name: _as_pair(value) for name, value in self.options.items()})
-        except TypeError as error:
-            raise ValueError(f"options: {error}") from None
 
 
 class DataConfig(Config):
@@ -170,5 +163,18 @@ def chosen_rows(plan: ComparisonPlan, only: Iterable[str] = ()) -> list[str]:
     return [name for name in plan.rows if not asked or name in asked]
 
 
-def _as_pair(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def walker_options(options: Mapping[str, Any]) -> WalkerOptions:
+    """How walkers are drawn, from what a file holds: lists stand for pairs.
+
+    Raises:
+        ValueError: An unknown name, or a value out of its range.
+    """
+    known = [field.name for field in fields(WalkerOptions)]
+    for name in options:
+        if name not in known:
+            raise ValueError(unknown("option of walkers", name, known))
+    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    try:
+        return WalkerOptions(**given)
+    except TypeError as error:
+        raise ValueError(f"options of walkers {given}: {error}") from None

@@ -1,33 +1,39 @@
-"""Carry out a comparison: draw data, work on each cell that is not finished, keep its result."""
+"""Carry out a comparison: draw data, work on each cell that is not finished, keep results, make tables."""
 
 from __future__ import annotations
 
-import logging
-import shutil
-import traceback
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tapetum.comparison.cells import Cell, changed_settings
-from tapetum.comparison.folder import ComparisonFolder, read_result, write_result
-from tapetum.comparison.work import failure, work_on
+from tapetum.comparison.attempt import Task, attempt
+from tapetum.comparison.cells import Cell, plan_cells
+from tapetum.comparison.folder import ComparisonFolder, remove_work, write_result
+from tapetum.comparison.page import write_page
+from tapetum.comparison.plan import ComparisonPlan, walker_options
+from tapetum.comparison.status import forget, look, refuse_changed
+from tapetum.comparison.table import build_table
+from tapetum.comparison.text import markdown
+from tapetum.comparison.workers import WorkerPool
 from tapetum.data.synthetic import write_walkers
-from tapetum.errors import ConfigError
+from tapetum.files import replace_text
 from tapetum.training import TrainingProgress
 
-_log = logging.getLogger(__name__)
-
-Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Opens a progress bar with a title; gives a function of (done, total)."""
+Counter = Callable[[int, int], None]
+"""Told how far something is: (done, total)."""
 
 
 class Show(Protocol):
-    """Who is told how far a comparison is; may be called from several threads."""
+    """Who is told how far a comparison is; called from several threads where several cells are worked on."""
 
-    bar: Bar
+    def plan(self, cells: Sequence[Cell]) -> None:
+        """These cells will be worked on."""
+
+    def drawing(self, title: str) -> AbstractContextManager[Counter]:
+        """A data set is drawn inside."""
 
     def begin(self, cell: Cell) -> TrainingProgress:
         """Work on a cell begins; its training is told to the answer."""
@@ -35,77 +41,94 @@ class Show(Protocol):
     def end(self, cell: Cell, result: Mapping[str, Any]) -> None:
         """A cell is finished, or failed."""
 
-    def note(self, text: str) -> None:
-        """Something worth a line."""
-
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """What a comparison finds in its folder before it begins.
+class Outcome:
+    """What a comparison leaves.
 
     Attributes:
-        finished: Cells with a result by the same settings.
-        changed: Cells with a result by other settings, and the settings that differ.
-        failed: Cells that failed before.
-        missing: Cells whose method does not exist.
-        open: Cells to work on, in order; those that failed before are among them.
+        table: Content of `table.json`.
+        failed: Cells that failed, and cells whose method does not exist, each with the reason.
+        files: The tables: JSON, Markdown, HTML.
     """
 
-    finished: tuple[Cell, ...]
-    changed: Mapping[str, Mapping[str, tuple[Any, Any]]]
-    failed: tuple[Cell, ...]
-    missing: tuple[Cell, ...]
-    open: tuple[Cell, ...]
+    table: Mapping[str, Any]
+    failed: Mapping[str, str]
+    files: tuple[Path, ...]
 
 
-def look(cells: Sequence[Cell], folder: ComparisonFolder) -> Status:
-    """What is done, what is not, and what was done otherwise.
+def run_comparison(
+    plan: ComparisonPlan,
+    folder: ComparisonFolder,
+    show: Show,
+    *,
+    only: Iterable[str] = (),
+    jobs: int = 1,
+    redo: bool = False,
+    keep_runs: bool = False,
+) -> Outcome:
+    """Work on all cells of a plan that are not finished, and write its tables.
+
+    A cell that fails is kept as failed, and the others go on. Whatever happens, the tables hold what is
+    finished, and nothing is half-written.
+
+    Args:
+        plan: What is compared.
+        folder: Where everything goes.
+        show: Who is told how far it is.
+        only: Rows to work on; none: all. The tables hold all rows in any case.
+        jobs: Cells worked on at a time, each in a process of its own; 1: one after the other, in this one.
+        redo: Make cells of other settings, and those that failed, anew from their beginning.
+        keep_runs: Keep the folder of each run.
 
     Raises:
-        DataError: A result file cannot be read.
+        ConfigError: There are results by other settings, and they are not to be made anew; or a row's
+            settings are not those of its method.
+        ValueError: `jobs` is below 1, or a name in `only` is no row's.
+        KeyboardInterrupt: Somebody asked to stop; cells at work go on another time.
+        OSError: A result could not be written.
     """
-    finished, changed, failed, missing, to_do = [], {}, [], [], []
-    for cell in cells:
-        found = read_result(folder.result(cell))
-        if cell.missing:
-            missing.append(cell)
-        elif found is None:
-            to_do.append(cell)
-        elif found["status"] == "failed":
-            failed.append(cell)
-            to_do.append(cell)
-        elif differing := changed_settings(found["settings"], cell.settings):
-            changed[cell.name] = differing
-            to_do.append(cell)
-        else:
-            finished.append(cell)
-    return Status(tuple(finished), changed, tuple(failed), tuple(missing), tuple(to_do))
+    if jobs < 1:
+        raise ValueError(f"jobs is {jobs}; expected at least 1")
+    cells = plan_cells(plan, only)
+    status = look(cells, folder)
+    if redo:
+        forget([*status.changed, *status.failed], folder)
+    else:
+        refuse_changed(status, folder)
+    show.plan(status.to_do)
+    try:
+        _draw(status.to_do, folder, show, jobs)
+        _work(status.to_do, folder, show, plan.threads, jobs, keep_runs)
+    finally:
+        table, files = write_tables(plan, folder)
+    asked = {cell.name for cell in cells}
+    failed = {one["cell"]: one["error"] for one in table["failed"] if one["cell"] in asked}
+    return Outcome(table, failed | {cell.name: cell.missing for cell in status.missing}, files)
 
 
-def refuse_changed(status: Status, folder: ComparisonFolder) -> None:
-    """Refuse results that were made by other settings.
+def write_tables(plan: ComparisonPlan, folder: ComparisonFolder) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Write what is finished as JSON, Markdown and HTML; content of the first, and the files.
 
     Raises:
-        ConfigError: There are some; the first and its settings are named.
+        MissingExtraError: matplotlib or jinja2 is not installed; the JSON and Markdown files are written.
     """
-    if not status.changed:
-        return
-    name, differing = next(iter(status.changed.items()))
-    listed = "; ".join(f"{key} was {was!r}, now {now!r}" for key, (was, now) in differing.items())
-    raise ConfigError(
-        f"{folder.root}: {len(status.changed)} finished cells were made by other settings, first {name}: "
-        f"{listed}. Ask for them to be made anew, or for another folder"
+    table = build_table(plan, folder)
+    folder.root.mkdir(parents=True, exist_ok=True)
+    files = (
+        replace_text(folder.root / "table.json", json.dumps(table, indent=2, allow_nan=False) + "\n"),
+        replace_text(folder.root / "table.md", f"# {table['title']}\n\n{markdown(table)}"),
     )
+    return table, (*files, write_page(folder.root / "table.html", table))
 
 
-def draw(cells: Iterable[Cell], folder: ComparisonFolder, show: Show, workers: int) -> None:
+def _draw(cells: Iterable[Cell], folder: ComparisonFolder, show: Show, workers: int) -> None:
     """Write the walkers that the cells need and that are not there yet."""
     for cell in cells:
         recipe = cell.settings["data"].get("walkers")
         if recipe is None or folder.drawn(recipe).exists():
             continue
-        show.note(f"drawing {recipe['identities']} people for {cell.data}")
-        with show.bar(cell.data) as progress:
+        with show.drawing(cell.data) as progress:
             write_walkers(
                 folder.drawn(recipe),
                 recipe["format"],
@@ -118,48 +141,18 @@ def draw(cells: Iterable[Cell], folder: ComparisonFolder, show: Show, workers: i
             )
 
 
-def work_alone(cells: Iterable[Cell], folder: ComparisonFolder, show: Show, *, keep_runs: bool) -> None:
-    """Work on cells one after the other in this process; one that fails is kept as failed.
-
-    Raises:
-        KeyboardInterrupt: Somebody asked to stop; the cell at work goes on another time.
-    """
-    for cell in cells:
-        finish(cell, folder, show, attempt(cell, folder, show.begin(cell)), keep_runs=keep_runs)
-
-
-def attempt(cell: Cell, folder: ComparisonFolder, progress: TrainingProgress) -> dict[str, Any]:
-    """The result of working on a cell, failed or not."""
-    try:
-        return work_on(cell, folder.spec(cell.settings), folder.work(cell), progress)
-    except Exception as error:
-        _log.info("%s failed", cell.name, exc_info=True)
-        return failure(cell, f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
-def finish(
-    cell: Cell, folder: ComparisonFolder, show: Show, result: Mapping[str, Any], *, keep_runs: bool
+def _work(
+    cells: Sequence[Cell], folder: ComparisonFolder, show: Show, threads: int, jobs: int, keep_runs: bool
 ) -> None:
-    """Keep a result, remove the run of a cell that is done, and say so."""
-    write_result(folder.result(cell), result)
-    if result["status"] == "done" and not keep_runs:
-        remove_work(folder.work(cell), folder.root / "runs")
-    show.end(cell, result)
+    def finish(cell: Cell, result: Mapping[str, Any]) -> None:
+        write_result(folder.result(cell), result)
+        if result["status"] == "done" and not keep_runs:
+            remove_work(folder.work(cell), folder.root)
+        show.end(cell, result)
 
-
-def remove_work(place: Path, root: Path) -> None:
-    """Remove a folder, and those above it up to `root` that are empty then."""
-    shutil.rmtree(place, ignore_errors=True)
-    for parent in place.parents:
-        if any(parent.iterdir()):
-            return
-        parent.rmdir()
-        if parent == root:
-            return
-
-
-def walker_options(options: Mapping[str, Any]) -> Any:
-    """`WalkerOptions` from what settings hold."""
-    from tapetum.data.synthetic import WalkerOptions
-
-    return WalkerOptions(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+    tasks = [Task(cell, folder.spec(cell.settings), folder.work(cell)) for cell in cells]
+    if jobs > 1:
+        WorkerPool(min(jobs, len(tasks)), threads, show.begin, finish).work(tasks)
+        return
+    for task in tasks:
+        finish(task.cell, attempt(task, show.begin(task.cell)))
