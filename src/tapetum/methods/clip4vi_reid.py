@@ -189,7 +189,7 @@ class Clip4ViReid(Method):
             raise ValueError(f"{len(told)} modalities for {clips.shape[0]} clips")
         if len(known) < len(told):
             raise ValueError(
-                f"{len(told) - len(known)} of {len(told)} clips are of unknown modality, which decides the stem "
-                "they pass (modality_stems): pass modality="
+                f"{len(told) - len(known)} of {len(told)} clips are of unknown modality, which decides the "
+                "stem they pass (modality_stems): pass modality="
             )
         return segments_of(known, clips.shape[1])
