@@ -56,7 +56,7 @@ def reference_identity(logits, labels, smooth):
     return mean(rows)
 
 
-def reference_wrt(f, y):
+def reference_wrt(f, y, squared=False):
     terms = []
     for i in range(len(f)):
         d = [distance(f[i], f[j]) for j in range(len(f))]
@@ -66,7 +66,8 @@ def reference_wrt(f, y):
         furthest = sum(w * x for w, x in zip(weights, positive, strict=True)) / sum(weights)
         weights = [math.exp(min(negative) - x) for x in negative]
         closest = sum(w * x for w, x in zip(weights, negative, strict=True)) / sum(weights)
-        terms.append(softplus(furthest - closest))
+        gap = furthest - closest
+        terms.append(softplus(math.copysign(min(gap**2, 88.0), gap) if squared else gap))
     return mean(terms)
 
 
@@ -205,6 +206,7 @@ def test_losses_on_labels_and_modalities_equal_plain_loops(sizes, scale):
     features, labels, infrared = tensors(f, y, r)
     found = {
         "wrt": weighted_regularised_triplet(features, labels),
+        "squared": weighted_regularised_triplet(features, labels, squared=True),
         "hard": batch_hard_triplet(features, labels, 0.3),
         "soft": batch_hard_triplet(features, labels, None),
         "msel": modality_shared_enhancement(features, labels, infrared),
@@ -216,6 +218,7 @@ def test_losses_on_labels_and_modalities_equal_plain_loops(sizes, scale):
     }
     expected = {
         "wrt": reference_wrt(f, y),
+        "squared": reference_wrt(f, y, squared=True),
         "hard": reference_hard(f, y, 0.3),
         "soft": reference_hard(f, y, None),
         "msel": reference_msel(f, y, r),

@@ -52,3 +52,12 @@ def test_pulling_persons_apart_lowers_both_losses():
 def test_soft_margin_differs_from_the_hinge():
     features, labels = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
     assert batch_hard_triplet(features, labels, None) != batch_hard_triplet(features, labels, 0.3)
+
+
+def test_squares_beyond_the_limit_of_the_code_count_as_88():
+    labels = torch.tensor([0, 0, 1, 1])
+    points = torch.tensor([[0.0], [20.0], [1.0], [21.0]], requires_grad=True)  # positives 20 off, negatives 1
+    loss = weighted_regularised_triplet(points, labels, squared=True)
+    loss.backward()
+    assert loss.item() == pytest.approx(88.0)
+    assert torch.equal(points.grad, torch.zeros(4, 1))
