@@ -3,6 +3,7 @@
 from tapetum.models.backbones.blocks import AttentionPattern, Block, attend
 from tapetum.models.backbones.clip import Clip, create_clip
 from tapetum.models.backbones.clip_files import load_clip, read_notes, save_clip
+from tapetum.models.backbones.clip_resnet import CLIP_RN50, ClipResNet, ClipResNetConfig
 from tapetum.models.backbones.text import TEXT_B, TextConfig, TextTransformer
 from tapetum.models.backbones.vision import VIT_B_16, VisionConfig, VisionTransformer
 from tapetum.models.prompts import SharedPrompts
@@ -10,6 +11,7 @@ from tapetum.models.standin import read_words, standin_path
 from tapetum.models.text import DAY_AND_NIGHT, PHOTO, BpeTokenizer, PromptTemplate, WordTokenizer
 
 __all__ = [
+    "CLIP_RN50",
     "DAY_AND_NIGHT",
     "PHOTO",
     "TEXT_B",
@@ -18,6 +20,8 @@ __all__ = [
     "Block",
     "BpeTokenizer",
     "Clip",
+    "ClipResNet",
+    "ClipResNetConfig",
     "PromptTemplate",
     "SharedPrompts",
     "TextConfig",

@@ -19,8 +19,9 @@ from tapetum.models.backbones.clip import Clip
 from tapetum.models.backbones.clip_layouts import OWN, find_layout
 from tapetum.models.backbones.clip_shapes import read_shapes
 from tapetum.models.backbones.clip_tensors import FileTensors, build_clip
+from tapetum.models.backbones.positions import ResizeMode
 from tapetum.models.backbones.text import TextConfig
-from tapetum.models.backbones.vision import ResizeMode, VisionConfig
+from tapetum.models.backbones.vision import VisionConfig
 from tapetum.models.weight_files import WeightFile, read_metadata, read_weights
 
 _FORMAT = "tapetum-clip"

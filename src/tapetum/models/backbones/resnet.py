@@ -7,18 +7,16 @@ methods for two modalities can copy the one and share the other. Strides are in 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from typing import Literal, cast
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from tapetum.config import Config
 from tapetum.models.backbones.non_local import NonLocal
+from tapetum.models.recomputation import recomputed
 
 _EXPANSION = 4
 """Output channels of a bottleneck over its inner ones."""
@@ -153,8 +151,7 @@ class ResNetBody(nn.Module):
 
     def _run(self, part: nn.Module, maps: Tensor) -> Tensor:
         if self.gradient_checkpointing and torch.is_grad_enabled():
-            contexts = partial(_recomputation, part)
-            return checkpoint(part, maps, use_reentrant=False, context_fn=contexts)  # type: ignore[no-any-return]
+            return recomputed(part, maps)
         return part(maps)  # type: ignore[no-any-return]
 
 
@@ -189,22 +186,3 @@ def _draw_convolutions(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.Conv2d) and part.bias is None:
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-
-
-def _recomputation(part: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Contexts of a block's first pass and of its second one."""
-    return nullcontext(), _statistics_untouched(part)
-
-
-@contextmanager
-def _statistics_untouched(part: nn.Module) -> Iterator[None]:
-    """Inside, batch norms use the batch's statistics as before, but do not count them a second time."""
-    norms = [module for module in part.modules() if isinstance(module, nn.BatchNorm2d)]
-    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
-    try:
-        yield
-    finally:
-        for norm, (momentum, count) in zip(norms, before, strict=True):
-            norm.momentum, norm.num_batches_tracked = momentum, count

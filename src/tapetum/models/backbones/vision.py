@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tapetum.models.backbones.blocks import Activation, Tower
-
-ResizeMode = Literal["bilinear", "bicubic"]
+from tapetum.models.backbones.positions import ResizeMode, check_resize_mode, resized_parameter
 
 
 def _check_image_size(image_size: tuple[int, int], patch_size: int) -> None:
@@ -237,7 +236,6 @@ class VisionTransformer(Tower):
         x = self.run_block(last, x, queries=1)
         return self.finish(x[:, 0])[1]
 
-    @torch.no_grad()
     def resize_positions(self, height: int, width: int, mode: ResizeMode = "bilinear") -> None:
         """Interpolate the position grid for frames of another size, in place; the class entry is kept.
 
@@ -251,14 +249,7 @@ class VisionTransformer(Tower):
         Raises:
             ValueError: An unknown mode, or a size that is no multiple of the patch size.
         """
-        if mode not in ("bilinear", "bicubic"):
-            raise ValueError(f"unknown resize mode {mode!r}; known: bilinear, bicubic")
+        check_resize_mode(mode)
         config = replace(self.config, image_size=(height, width))
-        if config.grid != self.grid:
-            class_entry, grid = self.positional_embedding[:1], self.positional_embedding[1:]
-            planes = grid.T.reshape(1, -1, *self.grid)
-            resized = F.interpolate(planes, size=config.grid, mode=mode, align_corners=False)
-            positions = torch.cat([class_entry, resized.flatten(2)[0].T])
-            trains = self.positional_embedding.requires_grad
-            self.positional_embedding = nn.Parameter(positions, requires_grad=trains)
+        self.positional_embedding = resized_parameter(self.positional_embedding, self.grid, config.grid, mode)
         self.config = config
