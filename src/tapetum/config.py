@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from tapetum.errors import ConfigError
 from tapetum.registry import unknown
@@ -19,6 +19,10 @@ class Config(BaseModel):
     """Base of every configuration: immutable, no unknown key, defaults checked too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+ADDED_LATER: dict[str, JsonValue] = {"added_later": True}
+"""`json_schema_extra` of a field that files of earlier versions lack; its default is what they did."""
 
 
 def build_config(kind: type[ConfigT], *layers: Mapping[str, Any]) -> ConfigT:
@@ -46,6 +50,21 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both_nested = isinstance(value, Mapping) and isinstance(known, Mapping)
         result[key] = merge(known, value) if both_nested else value  # type: ignore[arg-type]
     return result
+
+
+def telling_values(config: Config) -> dict[str, Any]:
+    """The values that tell a configuration from others: all but those `ADDED_LATER` at their default.
+
+    What is named by them keeps its name when a later version adds a field.
+    """
+    content = config.model_dump(mode="json")
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, Config):
+            content[name] = telling_values(value)
+        elif field.json_schema_extra == ADDED_LATER and value == field.default:
+            del content[name]
+    return content
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from tapetum.config import Config, build_config
+from tapetum.config import ADDED_LATER, Config, build_config
 from tapetum.registry import load, names
 from tapetum.types import Batch, Id, Modality, Preprocessing
 
@@ -29,6 +29,7 @@ class BatchConfig(Config):
     modality: Literal["both", "visible", "infrared"] = Field(
         "both",
         description="both: P x K visible rows, then P x K infrared ones; else P x K rows of the one modality",
+        json_schema_extra=ADDED_LATER,
     )
     frame_sampling: Literal["chunk-random", "window"] = Field(
         "chunk-random",
@@ -53,6 +54,7 @@ class AugmentConfig(Config):
         False,
         description="append a second view of each visible clip, augmented anew, with a random channel copied "
         "into all three always (CAJ); first views then keep their colours, infrared is as `channels` says",
+        json_schema_extra=ADDED_LATER,
     )
     sync: bool = Field(
         True, description="draw crop, flip and channels once per tracklet instead of per frame"
@@ -99,8 +101,10 @@ class OptimConfig(Config):
     lr: float = Field(2.5e-5, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
     betas: tuple[float, float] = Field((0.9, 0.999), description="of adamw and adam")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    nesterov: bool = Field(True, description="of sgd: look ahead along the momentum")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd", json_schema_extra=ADDED_LATER)
+    nesterov: bool = Field(
+        True, description="of sgd: look ahead along the momentum", json_schema_extra=ADDED_LATER
+    )
     grad_clip: float | None = Field(None, gt=0, description="largest total gradient norm; None: no clipping")
 
     @model_validator(mode="after")
@@ -186,6 +190,10 @@ class Stage(ABC):
     A stage that pairs the rows of two halves would pair the wrong ones, so the others are refused."""
     takes_modalities: ClassVar[tuple[str, ...]] = ("both",)
     """What `batches.modality` may be, for the same reason."""
+    settings: ClassVar[tuple[str, ...]] = ()
+    """Keys of the method's configuration that act in this stage and in no other, with all below them, such as
+    ("schedule", "loss.msel"). Training may begin at a stage with what another run learnt before it: then the
+    settings of this stage and of those to come may differ from that run's, all others must agree."""
     batches: BatchConfig
     augment: AugmentConfig
     schedule: ScheduleConfig

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tapetum.config import build_config
+from tapetum.config import build_config, telling_values
 from tapetum.errors import CheckpointError
 from tapetum.files import replace_tensors
 from tapetum.methods._base import Method, method_class
@@ -140,11 +140,12 @@ def describe_method(
 def fingerprint(method: Method) -> str:
     """64 hexadecimal digits that name a method's weights, configuration and sizes.
 
-    Equal for a method and its saved and loaded twin. The path the first weights came from does not count;
-    where embeddings depend on cameras, which camera has which index does.
+    Equal for a method and its saved and loaded twin, in later versions too. The path the first weights came
+    from does not count; where embeddings depend on cameras, which camera has which index does.
     """
     digest = hashlib.sha256()
-    config = method.config.model_dump(mode="json", exclude={"weights"})
+    config = telling_values(method.config)
+    del config["weights"]
     sizes: list[Any] = [method.name, config, method.num_identities, method.num_cameras]
     if method.reads_cameras:
         sizes.append(list(method.camera_ids))

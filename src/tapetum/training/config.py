@@ -128,6 +128,19 @@ def resolve_run(
     )
 
 
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that a run's folder keeps, with the defaults of keys that its version did not have yet.
+
+    As they are where no method of this version has such settings.
+    """
+    try:
+        config = method_config(settings["method"], settings["preset"], settings["config"])
+        filled = {**settings, "config": config.model_dump(mode="json")}
+        return build_config(RunConfig, filled).model_dump(mode="json")
+    except (KeyError, ValueError):
+        return dict(settings)
+
+
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Dotted keys whose values differ, with both values; a key that one side lacks counts as None there.
 

@@ -15,7 +15,7 @@ import yaml
 from tapetum.config import read_yaml, to_yaml
 from tapetum.errors import CheckpointError, ConfigError
 from tapetum.files import replace_text
-from tapetum.training.config import FREE_ON_RESUME, RECORD, differences
+from tapetum.training.config import FREE_ON_RESUME, RECORD, completed, differences
 
 _ONEDNN = "onednn_products"
 _VERSIONS = ("tapetum", "torch", "numpy", "lightning-fabric", "pillow", "safetensors")
@@ -120,7 +120,7 @@ class RunFolder:
                 path.unlink()
 
     def _check_same_settings(self, settings: Mapping[str, Any]) -> None:
-        found = {k: v for k, v in read_yaml(self.config).items() if k != RECORD}
+        found = completed({k: v for k, v in read_yaml(self.config).items() if k != RECORD})
         asked = yaml.safe_load(to_yaml(settings))
         differing = {k: v for k, v in differences(found, asked).items() if k not in FREE_ON_RESUME}
         if differing:

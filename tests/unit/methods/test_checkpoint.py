@@ -54,6 +54,22 @@ def test_a_method_is_rebuilt_from_its_file_alone(method, stored):
     assert found.method.config == method.config
 
 
+def test_a_file_of_a_version_that_lacked_some_settings_keeps_its_name(method, stored):
+    config = json.loads(read_header(stored)["config"])
+    for block, names in {
+        "batches": ("modality",),
+        "augment": ("exchanged_view",),
+        "optim": ("momentum", "nesterov"),
+    }.items():
+        for name in names:
+            del config[block][name]
+    rewrite(stored, lambda tensors: None, {"config": json.dumps(config)})
+    assert load_method(stored).fingerprint == fingerprint(method)
+    changed = method.config.optim.model_copy(update={"momentum": 0.5})
+    method.config = method.config.model_copy(update={"optim": changed})
+    assert load_method(stored).fingerprint != fingerprint(method)
+
+
 def test_the_header_says_what_the_file_is(stored):
     with safe_open(stored, "pt") as file:
         header = file.metadata()

@@ -2,7 +2,7 @@ import pytest
 
 from tapetum.config import build_config, to_yaml
 from tapetum.errors import ConfigError
-from tapetum.training.config import RECORD, TrainingConfig, differences, resolve_run
+from tapetum.training.config import RECORD, TrainingConfig, completed, differences, resolve_run
 
 DATA = "hitsz-vcm:/data"
 
@@ -33,6 +33,17 @@ def test_a_run_s_own_file_gives_the_same_run(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text(to_yaml({**run.model_dump(mode="json"), RECORD: {"data_fingerprint": "x"}}))
     assert resolve_run("small-cnn", DATA, file=file) == run
+
+
+def test_settings_of_an_earlier_version_are_completed():
+    now = resolve_run("small-cnn", DATA, preset="tiny").model_dump(mode="json")
+    before = resolve_run("small-cnn", DATA, preset="tiny").model_dump(mode="json")
+    del before["config"]["batches"]["modality"], before["training"]["linears"]
+    assert differences(before, now).keys() == {"config.batches.modality", "training.linears"}
+    assert completed(before) == now
+    before["config"]["batches"]["identities"] = 3
+    assert differences(completed(before), now) == {"config.batches.identities": (3, 16)}
+    assert completed({"method": "toy", "seed": 1}) == {"method": "toy", "seed": 1}
 
 
 def test_a_file_of_another_method_is_refused(tmp_path):
