@@ -182,7 +182,7 @@ class Clip4ViReid(Method):
         """Which stem the frames pass; None where both modalities share one."""
         if not self.config.modality_stems:
             return None
-        is_one = modality is None or isinstance(modality, Modality)
+        is_one = modality is None or isinstance(modality, str)
         told = [modality] * clips.shape[0] if is_one else list(modality or ())
         known = [Modality(each) for each in told if isinstance(each, str)]
         if len(told) != clips.shape[0]:

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-HELPERS = Path(__file__).with_name("small_clip4vi.py")
+HELPERS = Path(__file__).with_name("small_method.py")
 
 
 @pytest.fixture(scope="session")

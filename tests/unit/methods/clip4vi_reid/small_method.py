@@ -50,7 +50,8 @@ def make_batch(seed=0, views=True, frames=1):
 
 def one_modality(infrared=True, seed=0):
     batch = make_batch(seed, views=False)
-    return replace(batch, clips=batch.clips[:6], labels=LABELS, infrared=torch.full((6,), infrared))
+    cut = {"clips": batch.clips[:6], "cameras": batch.cameras[:6], "labels": LABELS}
+    return replace(batch, **cut, infrared=torch.full((6,), infrared))
 
 
 def training_set(share=1.0, without=()):
