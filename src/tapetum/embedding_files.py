@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 from tapetum.errors import DataError
 from tapetum.files import as_os_error, replace_folder
 from tapetum.id_columns import column_values, id_column
+from tapetum.json_files import read_json_of
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 FORMAT = "tapetum-embeddings"
@@ -132,12 +133,7 @@ def _write(embeddings: Embeddings, method: str, folder: Path) -> None:
 
 
 def _read_summary(path: Path) -> dict[str, Any]:
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from None
-    if not isinstance(summary, dict) or summary.get("format") != FORMAT:
-        raise DataError(f"{path}: not a summary of embeddings (expected format {FORMAT!r})")
+    summary = read_json_of(path, FORMAT, "a summary of embeddings")
     if summary.get("format_version") != FORMAT_VERSION:
         raise DataError(
             f"{path}: format version {summary.get('format_version')!r}; this version reads {FORMAT_VERSION}"

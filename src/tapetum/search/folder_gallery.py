@@ -15,6 +15,7 @@ from typing import Any
 from tapetum.embedding_files import is_embeddings_folder, load_embeddings, save_embeddings
 from tapetum.errors import DataError, GalleryChangedError
 from tapetum.files import replace_text
+from tapetum.json_files import read_json_of
 from tapetum.search.memory_gallery import MemoryGallery, Rows
 
 FORMAT = "tapetum-gallery"
@@ -88,12 +89,7 @@ class FolderGallery(MemoryGallery):
 
 
 def _read_summary(path: Path) -> dict[str, Any]:
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from None
-    if not isinstance(summary, dict) or summary.get("format") != FORMAT:
-        raise DataError(f"{path}: not a gallery (expected format {FORMAT!r})")
+    summary = read_json_of(path, FORMAT, "a gallery")
     expected = {"format_version": FORMAT_VERSION, "storage": FolderGallery.storage}
     for key, value in expected.items():
         if summary.get(key) != value:

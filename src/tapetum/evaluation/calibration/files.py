@@ -18,6 +18,7 @@ from tapetum.evaluation.calibration.calibration import Calibration
 from tapetum.evaluation.calibration.pair_counts import LEVELS, LEVELS_PER_UNIT, PairCounts, Pairing
 from tapetum.evaluation.calibration.pair_curves import PairCurve
 from tapetum.files import replace_text
+from tapetum.json_files import read_json_of
 
 FORMAT = "tapetum-calibration"
 FORMAT_VERSION = 1
@@ -75,12 +76,7 @@ def load_calibration(path: Path | str, *, model: str | None = None) -> Calibrati
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise DataError(f"{path}: not a calibration (expected format {FORMAT!r})")
+    content = read_json_of(path, FORMAT, "a calibration")
     for key, expected in (("format_version", FORMAT_VERSION), ("levels_per_unit", LEVELS_PER_UNIT)):
         if content.get(key) != expected:
             raise DataError(f"{path}: {key} is {content.get(key)!r}; this version reads {expected}")
