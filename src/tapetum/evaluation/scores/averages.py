@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.evaluation.scores.metrics import Scores
+from tapetum.evaluation.scores.metrics import MatchCurve, Scores
 
 _FIGURES = ("mean_ap", "mean_inp", "queries", "skipped")
 
@@ -37,7 +37,7 @@ class Deviations:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DirectionScores:
+class DirectionScores(MatchCurve):
     """Means over the trials of a direction, in float64; every trial counts the same.
 
     Attributes:
@@ -57,16 +57,6 @@ class DirectionScores:
     queries: float
     skipped: float
     deviations: Deviations | None
-
-    def rank(self, r: int) -> float:
-        """CMC at rank `r`.
-
-        Raises:
-            ValueError: `r` is below 1 or above the length of the CMC.
-        """
-        if not 1 <= r <= len(self.cmc):
-            raise ValueError(f"rank {r} is outside 1..{len(self.cmc)}")
-        return float(self.cmc[r - 1])
 
     def to_json(self) -> dict[str, object]:
         """The numbers, ready for `json.dumps`."""

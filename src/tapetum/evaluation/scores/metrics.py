@@ -28,8 +28,25 @@ from tapetum.types import Embeddings
 Count = Literal["images", "identities"]
 
 
+class MatchCurve:
+    """What has a cumulative match curve (CMC), float64 `[max_rank]`: of one ranking or of several."""
+
+    __slots__ = ()
+    cmc: NDArray[np.float64]
+
+    def rank(self, r: int) -> float:
+        """CMC at rank `r`: the share of valid queries with a hit among the first `r`.
+
+        Raises:
+            ValueError: `r` is below 1 or above the length of the CMC.
+        """
+        if not 1 <= r <= len(self.cmc):
+            raise ValueError(f"rank {r} is outside 1..{len(self.cmc)}")
+        return float(self.cmc[r - 1])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Scores:
+class Scores(MatchCurve):
     """What a ranking is worth; every share is a fraction 0..1.
 
     Attributes:
@@ -51,16 +68,6 @@ class Scores:
     average_precision: NDArray[np.float64]
     inp: NDArray[np.float64]
     first_rank: IntArray
-
-    def rank(self, r: int) -> float:
-        """CMC at rank `r`: the share of valid queries with a hit among the first `r`.
-
-        Raises:
-            ValueError: `r` is below 1 or above the length of the CMC.
-        """
-        if not 1 <= r <= len(self.cmc):
-            raise ValueError(f"rank {r} is outside 1..{len(self.cmc)}")
-        return float(self.cmc[r - 1])
 
     def to_json(self) -> dict[str, object]:
         """The means and the CMC as plain numbers, ready for `json.dumps` (nothing per query)."""
