@@ -9,7 +9,8 @@ from pydantic import Field
 from tapetum.config import Config
 from tapetum.errors import ConfigError
 from tapetum.methods._base import AugmentConfig, BatchConfig, OptimConfig, ScheduleConfig
-from tapetum.methods._clip_method import Backbone, ClipMethodConfig
+from tapetum.methods._clip_method import ClipMethodConfig
+from tapetum.methods._image_towers import Backbone
 from tapetum.types import Modality
 
 FeatureName = Literal["g", "f", "bn_g", "bn_f"]

@@ -1,20 +1,26 @@
-"""CLIP's towers as a method's configuration asks for them: random, the stand-in, or a weight file."""
+"""CLIP's towers and a prompt for them, as the configuration of a method on both towers asks for them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import TypeVar, cast
 
 from pydantic import Field
 
 from tapetum.errors import CheckpointError, ConfigError
-from tapetum.methods._base import MethodConfig
-from tapetum.models.backbones.clip import Clip, create_clip
-from tapetum.models.backbones.clip_files import load_clip
+from tapetum.methods._image_towers import (
+    Backbone,
+    ImageTowerConfig,
+    as_transformer,
+    prepare_clip,
+    weight_path,
+)
+from tapetum.models.backbones.clip import ImageTower
+from tapetum.models.backbones.clip_resnet_variants import ResNetVariant
 from tapetum.models.backbones.text import TEXT_B, TextConfig, TextTransformer
-from tapetum.models.backbones.vision import VIT_B_16, VisionConfig, VisionTransformer
-from tapetum.models.standin import TINY_TEXT, TINY_VISION, read_words, standin_path
+from tapetum.models.backbones.vision import VisionTransformer
+from tapetum.models.standin import TINY_TEXT, read_words
 from tapetum.models.text import (
     DAY_AND_NIGHT,
     PADDING,
@@ -25,31 +31,19 @@ from tapetum.models.text import (
     WordTokenizer,
 )
 
-Backbone = Literal["ViT-B/16", "tiny"]
-
 PROMPTS = {
     "A {} person observed in both day and night conditions.": DAY_AND_NIGHT,
     "A photo of a {} person.": PHOTO,
 }
 """Prompts whose token ids in CLIP's vocabulary are known without the vocabulary file."""
 
-_SIZES: dict[Backbone, tuple[VisionConfig, TextConfig]] = {
-    "ViT-B/16": (VIT_B_16, TEXT_B),
-    "tiny": (TINY_VISION, TINY_TEXT),
+_TEXTS: dict[Backbone, TextConfig] = {
+    "ViT-B/16": TEXT_B,
+    "tiny": TINY_TEXT,
+    "RN50": TEXT_B,
+    "tiny-RN": TINY_TEXT,
 }
-
-
-class ImageTowerConfig(MethodConfig):
-    """What configurations of methods on CLIP's image tower have in common."""
-
-    backbone: Backbone = Field("ViT-B/16", description="image tower; 'tiny' takes its sizes from its weights")
-    vision: VisionConfig | None = Field(
-        None, description="sizes of the image tower; filled in when a method is built"
-    )
-    freeze_patch_embed: bool = Field(False, description="the patch embedding does not train")
-    gradient_checkpointing: bool = Field(
-        False, description="recompute the image tower's blocks in the backward pass: less memory, more time"
-    )
+"""Text towers; the joint space has the length of the image tower's."""
 
 
 class ClipMethodConfig(ImageTowerConfig):
@@ -68,7 +62,6 @@ class ClipMethodConfig(ImageTowerConfig):
     )
 
 
-ImageConfigT = TypeVar("ImageConfigT", bound=ImageTowerConfig)
 ConfigT = TypeVar("ConfigT", bound=ClipMethodConfig)
 
 
@@ -77,37 +70,48 @@ class Towers:
     """The parts of CLIP that a method uses.
 
     Attributes:
-        visual: Image tower for frames of the configured size.
+        visual: Image tower for frames of the configured size; a vision transformer unless the method can use
+            a ResNet too.
         text: Frozen text tower; None where the method uses no text.
         template: The prompt's token ids; None where the method uses no text.
     """
 
-    visual: VisionTransformer
+    visual: ImageTower
     text: TextTransformer | None = None
     template: PromptTemplate | None = None
 
+    @property
+    def transformer(self) -> VisionTransformer:
+        """`visual`, for methods that take its tokens apart.
 
-def build_image_tower(config: ImageConfigT) -> tuple[VisionTransformer, ImageConfigT]:
-    """The image tower of `config` alone, and `config` with its sizes filled in; raises as `build_towers`."""
-    path = _weight_path(config.weights)
-    visual = _prepared_clip(config, path, None).visual
-    return visual, config.model_copy(update={"vision": visual.config})
+        Raises:
+            TypeError: It is a ResNet.
+        """
+        return as_transformer(self.visual)
 
 
-def build_towers(config: ConfigT, *, with_text: bool) -> tuple[Towers, ConfigT]:
+def build_towers(
+    config: ConfigT, *, with_text: bool, resnet: ResNetVariant | None = None
+) -> tuple[Towers, ConfigT]:
     """The towers of `config`, and `config` with their sizes filled in.
 
     A method rebuilt from the filled-in configuration has the same sizes without the weight file.
 
+    Args:
+        config: Of the method.
+        with_text: Whether the method uses texts.
+        resnet: What the method changes in a ResNet; its last stride becomes 1 unless this says otherwise.
+            None: the method cannot use a ResNet.
+
     Raises:
-        ConfigError: The prompt has unknown words, is too long or of another vocabulary than the weights, or
-            sizes that the configuration states differ.
+        ConfigError: The backbone is a ResNet and the method cannot use one; the prompt has unknown words, is
+            too long or of another vocabulary than the weights; sizes that the configuration states differ.
         CheckpointError: The weight file is of another backbone or lacks a text tower that is needed.
         FileNotFoundError: There is no such weight file, or the stand-in was never made.
     """
-    path = _weight_path(config.weights)
-    text_config = (config.text or _SIZES[config.backbone][1]) if with_text else None
-    clip = _prepared_clip(config, path, text_config)
+    path = weight_path(config.weights)
+    text_config = (config.text or _TEXTS[config.backbone]) if with_text else None
+    clip = prepare_clip(config, path, text_config, resnet)
     visual = clip.visual
     if not with_text:
         filled = config.model_copy(update={"vision": visual.config, "text": None, "template": None})
@@ -119,40 +123,6 @@ def build_towers(config: ConfigT, *, with_text: bool) -> tuple[Towers, ConfigT]:
     _check_template(template, config, text.config)
     update = {"vision": visual.config, "text": text.config, "template": template}
     return Towers(visual, text, template), config.model_copy(update=update)
-
-
-def _weight_path(weights: str) -> Path | None:
-    if weights == "none":
-        return None
-    return standin_path() if weights == "stand-in" else Path(weights)
-
-
-def _prepared_clip(config: ImageTowerConfig, path: Path | None, text: TextConfig | None) -> Clip:
-    """CLIP from the file at `path`, or a random one with the text tower `text`, for the configured frames."""
-    size = (config.height, config.width)
-    clip = _random_clip(config, text) if path is None else load_clip(path, image_size=size)
-    clip.visual.gradient_checkpointing = config.gradient_checkpointing
-    _check_sizes(config, clip.visual.config)
-    return clip
-
-
-def _random_clip(config: ImageTowerConfig, text: TextConfig | None) -> Clip:
-    vision = config.vision or _SIZES[config.backbone][0]
-    vision = replace(vision, image_size=(config.height, config.width))
-    text = None if text is None else replace(text, output_dim=vision.output_dim)
-    return create_clip(vision, text, warn=config.vision is None)
-
-
-def _check_sizes(config: ImageTowerConfig, found: VisionConfig) -> None:
-    if config.vision is not None and replace(config.vision, image_size=found.image_size) != found:
-        raise ConfigError(f"vision = {config.vision}, but the weights {config.weights} are of {found}")
-    is_file = config.weights not in ("none", "stand-in")
-    if is_file and config.backbone == "ViT-B/16" and _shape(found) != _shape(VIT_B_16):
-        raise CheckpointError(f"{config.weights}: expected an image tower of ViT-B/16, found {found}")
-
-
-def _shape(vision: VisionConfig) -> tuple[int, int, int, int]:
-    return vision.width, vision.layers, vision.heads, vision.patch_size
 
 
 def _template(config: ClipMethodConfig, text: TextConfig, path: Path | None) -> PromptTemplate:

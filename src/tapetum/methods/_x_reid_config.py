@@ -9,7 +9,7 @@ from pydantic import Field
 from tapetum.config import Config
 from tapetum.errors import ConfigError
 from tapetum.methods._base import AugmentConfig, BatchConfig, OptimConfig, ScheduleConfig
-from tapetum.methods._clip_method import ImageTowerConfig
+from tapetum.methods._image_towers import ImageTowerConfig
 from tapetum.models.prototypes import UpdateRule
 
 FeatureName = Literal["g", "p", "o"]

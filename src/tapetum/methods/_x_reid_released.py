@@ -95,9 +95,9 @@ def convert_released(
         raise ValueError(f"{len(names)} camera_ids given, but the table of {path} has {cameras} rows")
     method = _build(tensors, identities, cameras, image_size, frames)
     targets = stored_tensors(method)
-    sources = {name: tensors.take(name.removeprefix("network."), t.shape) for name, t in targets.items()}
+    sources = {name: tensors.take(name.removeprefix("network."), t) for name, t in targets.items()}
     tensors.check_all_used()
-    assign_tensors(targets, {n: t.to(targets[n].dtype) for n, t in sources.items()}, path)
+    assign_tensors(targets, sources, path)
     method.camera_ids = names
     fingerprint = save_method(method, out, extra={TRAINED_ON: trained_on, "converted_from": path.name})
     unused = sorted(name for name in weights.tensors if _UNUSED.fullmatch(name))

@@ -128,7 +128,7 @@ def _build_network(config: LsmrlConfig, towers: Towers, num_identities: int) -> 
         alternate=config.tps_alternate,
     )
     encoder = SequenceEncoder(
-        towers.visual,
+        towers.transformer,
         layout,
         config.frames,
         learned_positions=config.temporal_pos == "learned",

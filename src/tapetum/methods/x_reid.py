@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tapetum.errors import ConfigError
 from tapetum.methods._base import Method, MethodConfig, Stage
-from tapetum.methods._clip_method import build_image_tower
+from tapetum.methods._image_towers import build_transformer
 from tapetum.methods._x_reid_config import XReidConfig
 from tapetum.methods._x_reid_network import XReidNetwork
 from tapetum.methods._x_reid_stages import NetworkStage
@@ -83,7 +83,7 @@ class XReid(Method):
         config.check()
         if config.camera_embedding and num_cameras < 1:
             raise ConfigError("camera_embedding needs known cameras, and the data name none: set it to false")
-        visual, config = build_image_tower(config)
+        visual, config = build_transformer(config)
         super().__init__(config, num_identities, num_cameras)
         self.network = XReidNetwork(visual, config, num_identities, num_cameras)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tapetum.errors import CheckpointError, ConfigError
-from tapetum.methods import _clip_method, create_method
+from tapetum.methods import _image_towers, create_method
 from tapetum.methods._checkpoint import load_method, save_method
 from tapetum.methods._clip_method import ClipMethodConfig, build_towers
 from tapetum.models import DAY_AND_NIGHT, PHOTO, TEXT_B, create_clip, save_clip, standin
@@ -180,7 +180,7 @@ def test_the_backbone_names_the_sizes_of_random_towers(monkeypatch):
         made.append((vision.width, vision.layers, vision.image_size, None if text is None else text.layers))
         return create_clip(TINY_VISION, TINY_TEXT, warn=False)
 
-    monkeypatch.setattr(_clip_method, "create_clip", record)
+    monkeypatch.setattr(_image_towers, "create_clip", record)
     build_towers(ClipMethodConfig(height=96, width=48), with_text=False)
     build_towers(config_of(), with_text=True)
     assert made == [

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from tapetum.models.backbones.clip_resnet import ClipResNet, ClipResNetConfig
 from tapetum.models.backbones.text import TextConfig, TextTransformer
 from tapetum.models.backbones.vision import VisionConfig, VisionTransformer
+from tapetum.models.streams import Segment
+
+ImageTower = VisionTransformer | ClipResNet
+"""Either kind of image tower: frames to joint embeddings when called."""
+
+ImageTowerShape = VisionConfig | ClipResNetConfig
+"""Shape of an image tower; its type says which kind."""
 
 _LOG = logging.getLogger(__name__)
 INITIAL_LOGIT_SCALE = math.log(1 / 0.07)
@@ -20,23 +29,32 @@ class Clip(nn.Module):
     """Two towers that meet in a joint space.
 
     Attributes:
-        visual: Image tower.
+        visual: Image tower: a vision transformer or a ResNet, as the shape says.
         text: Text tower; None where the weights hold none.
         logit_scale: Logarithm of the factor on cosine similarities.
     """
 
-    def __init__(self, vision: VisionConfig, text: TextConfig | None) -> None:
+    def __init__(self, vision: ImageTowerShape, text: TextConfig | None) -> None:
         super().__init__()
         if text is not None and text.output_dim != vision.output_dim:
             raise ValueError(
                 f"joint embeddings differ: {vision.output_dim} from images, {text.output_dim} from texts"
             )
-        self.visual = VisionTransformer(vision)
+        self.visual: ImageTower = (
+            ClipResNet(vision) if isinstance(vision, ClipResNetConfig) else VisionTransformer(vision)
+        )
         self.text = TextTransformer(text) if text is not None else None
         self.logit_scale = nn.Parameter(torch.tensor(INITIAL_LOGIT_SCALE))
 
-    def encode_image(self, images: Tensor) -> Tensor:
-        """Joint embeddings `[N, output_dim]`, not normalised, of normalised frames `[N, 3, H, W]`."""
+    def encode_image(self, images: Tensor, segments: Sequence[Segment] | None = None) -> Tensor:
+        """Joint embeddings `[N, output_dim]`, not normalised, of normalised frames `[N, 3, H, W]`.
+
+        Args:
+            images: Frames of the image tower's size.
+            segments: Which rows are visible and which infrared, for a ResNet with a stem for each.
+        """
+        if isinstance(self.visual, ClipResNet):
+            return self.visual(images, segments)  # type: ignore[no-any-return]
         return self.visual(images)  # type: ignore[no-any-return]
 
     def encode_text(self, token_ids: Tensor) -> Tensor:
@@ -50,7 +68,7 @@ class Clip(nn.Module):
         return self.text(token_ids)  # type: ignore[no-any-return]
 
 
-def create_clip(vision: VisionConfig, text: TextConfig | None = None, *, warn: bool = True) -> Clip:
+def create_clip(vision: ImageTowerShape, text: TextConfig | None = None, *, warn: bool = True) -> Clip:
     """A CLIP with random weights, drawn from PyTorch's global generator as OpenAI does.
 
     Args:
@@ -62,7 +80,7 @@ def create_clip(vision: VisionConfig, text: TextConfig | None = None, *, warn: b
         _LOG.warning(
             "RANDOM CLIP WEIGHTS: the %d-block image tower%s starts untrained. Published results need "
             "pretrained weights: give a weight file to load them.",
-            vision.layers,
+            sum(vision.layers) if isinstance(vision, ClipResNetConfig) else vision.layers,
             "" if text is None else f" and the {text.layers}-block text tower",
         )
     return Clip(vision, text)

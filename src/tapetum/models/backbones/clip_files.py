@@ -10,13 +10,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from torch import Tensor
 
 from tapetum.errors import CheckpointError
 from tapetum.files import replace_tensors
 from tapetum.models.backbones.blocks import Activation
-from tapetum.models.backbones.clip import Clip
+from tapetum.models.backbones.clip import Clip, ImageTowerShape
 from tapetum.models.backbones.clip_layouts import OWN, find_layout
+from tapetum.models.backbones.clip_resnet import (
+    ClipResNet,
+    ClipResNetConfig,
+    LastStride,
+    StemRelus,
+    Stems,
+)
+from tapetum.models.backbones.clip_resnet_variants import ResNetVariant, vary
 from tapetum.models.backbones.clip_shapes import read_shapes
 from tapetum.models.backbones.clip_tensors import FileTensors, build_clip
 from tapetum.models.backbones.positions import ResizeMode
@@ -39,6 +49,9 @@ def load_clip(
     image_size: tuple[int, int] | None = None,
     resize: ResizeMode = "bilinear",
     activation: Activation | None = None,
+    last_stride: LastStride | None = None,
+    stems: Stems | None = None,
+    stem_relus: StemRelus | None = None,
 ) -> Clip:
     """CLIP with the weights of a file or folder, in float32, on the CPU, in evaluation mode.
 
@@ -51,21 +64,33 @@ def load_clip(
             interpolated where it differs.
         resize: How positions are interpolated.
         activation: Of both towers; None: what the file or the configuration beside it says, else its maker's
-            rule (OpenAI: quick_gelu; open_clip: gelu, with a warning in the log).
+            rule (OpenAI: quick_gelu; open_clip: gelu, with a warning in the log). A ResNet has none.
+        last_stride: Of a ResNet's last layer; None: as in the file, which is 2 in all published ones.
+        stems: Of a ResNet, see `ClipResNetConfig`; two are copies of the file's one. None: as in the file.
+        stem_relus: Of a ResNet's stem, see `ClipResNetConfig`; None: as in the file.
 
     Raises:
         FileNotFoundError: There is no such file, or no weight file in the folder.
-        CheckpointError: The file cannot be read, is no CLIP with a vision transformer, or a tensor is
-            missing, left over or of the wrong shape.
-        ValueError: `image_size` is no multiple of the patch size, or `resize` is unknown.
+        CheckpointError: The file cannot be read, is no CLIP with towers of its own kinds, or a tensor is
+            missing, left over or of the wrong shape; a ResNet's choices are made for a vision transformer.
+        ValueError: `image_size` is no multiple of the patch size or too small for a map, `resize` is unknown,
+            or one stem is asked of a file with two.
     """
     file, config = _find(Path(path))
     weights = read_weights(file)
     if weights.metadata.get("format") == _FORMAT:
         clip = _load_own(weights, activation)
     else:
-        clip = _load_foreign(weights, config, activation, image_size)
-    if image_size is not None:
+        clip = _load_foreign(weights, config, activation, image_size, last_stride)
+    variant = _given(last_stride, stems, stem_relus)
+    if isinstance(clip.visual, ClipResNet):
+        clip.visual = vary(clip.visual, image_size=image_size, resize=resize, **variant)
+    elif variant:
+        raise CheckpointError(
+            f"{file}: holds a vision transformer, and {', '.join(variant)} belong to ResNets: these come in "
+            "OpenAI's and open_clip's files (Hugging Face's CLIPModel has none)"
+        )
+    elif image_size is not None:
         clip.visual.resize_positions(*image_size, mode=resize)
     return clip.eval()
 
@@ -91,7 +116,7 @@ def save_clip(
     text = None if clip.text is None else asdict(clip.text.config)
     vision = asdict(clip.visual.config)
     header = {"format": _FORMAT, "version": _VERSION, "vision": json.dumps(vision), "text": json.dumps(text)}
-    tensors = {name: t.half() if half else t for name, t in clip.state_dict().items()}
+    tensors = {name: _halved(name, t) if half else t for name, t in clip.state_dict().items()}
     replace_tensors(Path(path), tensors, {**header, **notes})
 
 
@@ -108,20 +133,35 @@ def read_notes(path: str | Path) -> dict[str, str]:
     return {name: value for name, value in metadata.items() if name not in _RESERVED}
 
 
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    """A number of half the size, but for counters and running statistics, whose range it lacks."""
+    is_kept = not tensor.is_floating_point() or "running_" in name
+    return tensor if is_kept else tensor.half()
+
+
+def _given(
+    last_stride: LastStride | None, stems: Stems | None, stem_relus: StemRelus | None
+) -> ResNetVariant:
+    """What the caller chose of a ResNet."""
+    choices = {"last_stride": last_stride, "stems": stems, "stem_relus": stem_relus}
+    return cast(ResNetVariant, {name: value for name, value in choices.items() if value is not None})
+
+
 def _load_own(weights: WeightFile, activation: Activation | None) -> Clip:
     vision, text = _read_header(weights)
     if activation is not None:
-        vision = replace(vision, activation=activation)
+        if isinstance(vision, VisionConfig):
+            vision = replace(vision, activation=activation)
         text = None if text is None else replace(text, activation=activation)
     return build_clip(vision, text, FileTensors(weights, OWN))
 
 
-def _read_header(weights: WeightFile) -> tuple[VisionConfig, TextConfig | None]:
+def _read_header(weights: WeightFile) -> tuple[ImageTowerShape, TextConfig | None]:
     try:
         vision, text = (json.loads(weights.metadata[tower]) for tower in ("vision", "text"))
-        for name in ("image_size", "stem_channels"):
-            vision[name] = tuple(vision[name])
-        return VisionConfig(**vision), None if text is None else TextConfig(**text)
+        vision = {name: tuple(v) if isinstance(v, list) else v for name, v in vision.items()}
+        kind = ClipResNetConfig if "last_stride" in vision else VisionConfig
+        return kind(**vision), None if text is None else TextConfig(**text)
     except (KeyError, TypeError, ValueError) as error:
         version = weights.metadata.get("version")
         raise CheckpointError(
@@ -134,13 +174,14 @@ def _load_foreign(
     config: Mapping[str, Any],
     activation: Activation | None,
     image_size: tuple[int, int] | None,
+    last_stride: LastStride | None,
 ) -> Clip:
     try:
         layout = find_layout(weights.tensors)
     except CheckpointError as error:
         raise CheckpointError(f"{weights.path}: {error}") from None
     tensors = FileTensors(weights, layout)
-    vision, text = read_shapes(weights, tensors, config, activation, image_size)
+    vision, text = read_shapes(weights, tensors, config, activation, image_size, last_stride)
     return build_clip(vision, text, tensors)
 
 

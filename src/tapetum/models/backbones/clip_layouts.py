@@ -15,6 +15,8 @@ from torch import Tensor
 
 from tapetum.errors import CheckpointError
 
+_RESNET_NAMES = ("visual.layer1.", "visual.attnpool.")
+_RESNET_ROOTS = {f"layer{number}": f"visual.layer{number}." for number in range(1, 5)}
 _OUR_BLOCK = re.compile(r"(visual|text)\.blocks\.(\d+)\.(.+)")
 
 
@@ -39,7 +41,8 @@ class Layout:
         title: For messages.
         outside: Recipes of our tensors outside the blocks.
         block: Recipes of a block's tensors.
-        roots: What stands before a block's number in the file, by tower ("visual", "text").
+        roots: What stands before a block's number in the file, by tower ("visual", "text"); in a ResNet by
+            layer ("layer1", ...) in the place of "visual".
         text_names: How names of the text tower begin.
         harmless: Names that carry no weights and may be in the file.
     """
@@ -50,6 +53,11 @@ class Layout:
     roots: Mapping[str, str]
     text_names: tuple[str, ...]
     harmless: re.Pattern[str]
+
+    @property
+    def is_resnet(self) -> bool:
+        """Whether the image tower is a ResNet."""
+        return "layer1" in self.roots
 
     def recipe(self, ours: str) -> Recipe:
         """How our tensor `ours` is made."""
@@ -75,19 +83,18 @@ def find_layout(names: Iterable[str]) -> Layout:
     """The layout that the names of a file follow.
 
     Raises:
-        CheckpointError: None; ResNet and other towers that are not CLIP's vision transformer are named.
+        CheckpointError: None; towers of other libraries are named.
     """
     known = set(names)
-    if any(name.startswith(("visual.layer1.", "visual.attnpool.")) for name in known):
-        raise CheckpointError(
-            "the image tower is a ResNet (visual.layer1 ...): only vision transformers load"
-        )
     if any(name.startswith("visual.trunk.") for name in known):
         raise CheckpointError("the image tower is a timm model (visual.trunk ...): only CLIP's own loads")
     if any(name.startswith("vision_model.") for name in known):
         return HUGGING_FACE
     if any(name.startswith("visual.") for name in known):
-        return OPEN_CLIP_NESTED if any(name.startswith("text.") for name in known) else OPENAI
+        is_nested = any(name.startswith("text.") for name in known)
+        if any(name.startswith(_RESNET_NAMES) for name in known):
+            return OPEN_CLIP_NESTED_RESNET if is_nested else OPENAI_RESNET
+        return OPEN_CLIP_NESTED if is_nested else OPENAI
     some = ", ".join(sorted(known)[:3])
     raise CheckpointError(f"no CLIP: expected tensors named visual.* or vision_model.*, found {some} ...")
 
@@ -221,6 +228,34 @@ HUGGING_FACE = Layout(
     harmless=re.compile(r"(vision|text)_model\.embeddings\.position_ids"),
 )
 """The names of transformers' CLIPModel."""
+
+
+class _ResNetLayout(Layout):
+    """Files whose image tower is a ResNet: its names are ours, but for the stem."""
+
+    def recipe(self, ours: str) -> Recipe:
+        if ours.startswith("visual."):
+            return Recipe((ours.replace("visual.stem.", "visual."),), _same)
+        return super().recipe(ours)
+
+
+def _with_resnet(layout: Layout) -> Layout:
+    """The layout of the same maker's files with a ResNet."""
+    return _ResNetLayout(
+        title=f"{layout.title} with a ResNet",
+        outside=layout.outside,
+        block=layout.block,
+        roots={**_RESNET_ROOTS, "text": layout.roots["text"]},
+        text_names=layout.text_names,
+        harmless=layout.harmless,
+    )
+
+
+OPENAI_RESNET = _with_resnet(OPENAI)
+"""OpenAI's names, which open_clip keeps, of a CLIP with a ResNet."""
+
+OPEN_CLIP_NESTED_RESNET = _with_resnet(OPEN_CLIP_NESTED)
+"""open_clip's models with a ResNet and the text tower under `text.`."""
 
 
 class _OwnLayout(Layout):

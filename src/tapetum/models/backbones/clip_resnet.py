@@ -100,6 +100,9 @@ class ClipResNetConfig:
 CLIP_RN50 = ClipResNetConfig()
 """The image tower of CLIP RN50."""
 
+TINY_RESNET = ClipResNetConfig(layers=(1, 1, 1, 1), width=16, heads=8, output_dim=128, image_size=(96, 48))
+"""An image tower for tests and quick runs, of random weights."""
+
 
 class ClipStem(nn.Module):
     """Three 3x3 convolutions with batch norms, the first of stride 2, then an average pool of 2."""

@@ -14,7 +14,9 @@ from typing import Any
 
 from tapetum.errors import CheckpointError
 from tapetum.models.backbones.blocks import Activation
-from tapetum.models.backbones.clip_layouts import HUGGING_FACE, OPENAI
+from tapetum.models.backbones.clip import ImageTowerShape
+from tapetum.models.backbones.clip_layouts import HUGGING_FACE, OPENAI, OPENAI_RESNET
+from tapetum.models.backbones.clip_resnet import ClipResNetConfig, LastStride
 from tapetum.models.backbones.clip_tensors import FileTensors
 from tapetum.models.backbones.text import TextConfig
 from tapetum.models.backbones.vision import VisionConfig
@@ -23,6 +25,7 @@ from tapetum.models.weight_files import WeightFile
 _LOG = logging.getLogger(__name__)
 
 _HEAD_WIDTH = 64
+_RESNET_STRIDE = 32
 _LARGEST_OF_HEAD_WIDTH = 1024
 _HEADS_OF_LARGER = 16
 _NORM_EPSILON = 1e-5
@@ -36,12 +39,12 @@ class TowerSettings:
     Attributes:
         heads: Attention heads.
         activation: Of the MLPs.
-        layers: Number of blocks, to check the file against.
+        layers: Number of blocks, of each layer in a ResNet, to check the file against.
     """
 
     heads: int | None = None
     activation: Activation | None = None
-    layers: int | None = None
+    layers: int | tuple[int, ...] | None = None
 
 
 def read_settings(config: Mapping[str, Any], tower: str) -> TowerSettings:
@@ -63,7 +66,8 @@ def read_shapes(
     config: Mapping[str, Any],
     activation: Activation | None,
     image_size: tuple[int, int] | None,
-) -> tuple[VisionConfig, TextConfig | None]:
+    last_stride: LastStride | None = None,
+) -> tuple[ImageTowerShape, TextConfig | None]:
     """Shapes of the image and of the text tower; None for a file without text.
 
     Args:
@@ -72,17 +76,24 @@ def read_shapes(
         config: The configuration beside it; empty where there is none.
         activation: What the caller says, which goes first.
         image_size: (height, width) that the caller wants; needed where the file's positions are no square.
+        last_stride: Of a ResNet, that the caller wants; needed there too.
 
     Raises:
         CheckpointError: The shapes are no CLIP's, or contradict the configuration.
     """
     vision, text = (read_settings(config, tower) for tower in ("vision", "text"))
-    chosen = activation or vision.activation or _assume_activation(weights, tensors)
-    image_tower = _vision_config(tensors, vision, chosen, image_size)
-    if not tensors.layout.has_text(tensors.names):
+    has_text = tensors.layout.has_text(tensors.names)
+    image_tower: ImageTowerShape
+    if tensors.layout.is_resnet:
+        chosen = activation or text.activation
+        image_tower = _resnet_config(tensors, vision, image_size, last_stride)
+    else:
+        chosen = activation or vision.activation or _assume_activation(weights, tensors)
+        image_tower = _vision_config(tensors, vision, chosen, image_size)
+    if not has_text:
         return image_tower, None
-    text_tower = _text_config(tensors, text, activation or text.activation or chosen)
-    return image_tower, replace(text_tower, output_dim=image_tower.output_dim)
+    chosen = activation or text.activation or chosen or _assume_activation(weights, tensors)
+    return image_tower, replace(_text_config(tensors, text, chosen), output_dim=image_tower.output_dim)
 
 
 def _vision_config(
@@ -106,6 +117,32 @@ def _vision_config(
     )
 
 
+def _resnet_config(
+    tensors: FileTensors,
+    settings: TowerSettings,
+    image_size: tuple[int, int] | None,
+    last_stride: LastStride | None,
+) -> ClipResNetConfig:
+    """A ResNet as in the file: CLIP's own strides, unless its positions are for another grid."""
+    width = tensors.sizes("visual.layer1.0.conv1.weight", 4)[0]
+    places = tensors.sizes("visual.attnpool.positional_embedding", 2)[0] - 1
+    first, second, third, fourth = (
+        tensors.layout.count_blocks(f"layer{number}", tensors.names) for number in range(1, 5)
+    )
+    _check_layers(tensors, "visual", (first, second, third, fourth), settings)
+    output_dim = tensors.sizes("visual.attnpool.c_proj.weight", 2)[0]
+    heads = settings.heads or max(1, width * _RESNET_STRIDE // _HEAD_WIDTH)
+    try:
+        config = ClipResNetConfig((first, second, third, fourth), width, heads, output_dim)
+    except ValueError as error:
+        raise CheckpointError(f"{tensors.path}: {error}") from None
+    if isqrt(places) ** 2 != places and image_size is not None:
+        wanted = replace(config, image_size=image_size, last_stride=last_stride or config.last_stride)
+        if wanted.grid[0] * wanted.grid[1] == places:
+            return wanted
+    return replace(config, image_size=_stored_size(tensors, places, _RESNET_STRIDE, None))
+
+
 def _text_config(tensors: FileTensors, settings: TowerSettings, activation: Activation) -> TextConfig:
     vocab_size, width = tensors.sizes("text.token_embedding.weight", 2)
     return TextConfig(
@@ -122,12 +159,18 @@ def _text_config(tensors: FileTensors, settings: TowerSettings, activation: Acti
 def _count_layers(tensors: FileTensors, tower: str, settings: TowerSettings) -> int:
     """Blocks in the file; where a configuration names another number, the file is cut short or overfull."""
     found = tensors.layout.count_blocks(tower, tensors.names)
+    _check_layers(tensors, tower, found, settings)
+    return found
+
+
+def _check_layers(
+    tensors: FileTensors, tower: str, found: int | tuple[int, ...], settings: TowerSettings
+) -> None:
     if settings.layers not in (None, found):
         raise CheckpointError(
             f"{tensors.path}: {found} blocks of the {tower} tower; the configuration beside the file says "
             f"{settings.layers}"
         )
-    return found
 
 
 def _count_heads(tensors: FileTensors, tower: str, width: int) -> int:
@@ -151,7 +194,7 @@ def _stored_size(
         return image_size
     raise CheckpointError(
         f"{tensors.path}: positions for {patches} patches, which is no square grid: give the (height, width) "
-        "that they are for as image_size"
+        f"that they are for as image_size{' and last_stride' if tensors.layout.is_resnet else ''}"
     )
 
 
@@ -184,9 +227,9 @@ def _is_ordered_as_openai(weights: WeightFile, tensors: FileTensors) -> bool:
 
     Their files have equal names; safetensors sorts its entries and says nothing.
     """
-    if tensors.layout is not OPENAI or weights.kind == "safetensors":
+    if tensors.layout not in (OPENAI, OPENAI_RESNET) or weights.kind == "safetensors":
         return False
-    block = f"{tensors.layout.roots['visual']}0."
+    block = f"{tensors.layout.roots['text' if tensors.layout.is_resnet else 'visual']}0."
     first = next((name for name in weights.tensors if name.startswith(block)), "")
     return first.startswith(f"{block}attn.")
 
@@ -196,8 +239,11 @@ def _open_clip_settings(config: Mapping[str, Any], tower: str) -> TowerSettings:
     activation: Activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
     if tower == "text":
         return TowerSettings(part.get("heads"), activation, part.get("layers"))
-    heads = part["width"] // part.get("head_width", _HEAD_WIDTH) if "width" in part else None
-    return TowerSettings(heads, activation, part.get("layers"))
+    width, layers = part.get("width"), part.get("layers")
+    if isinstance(layers, list):  # a ResNet, whose map has 32 times its width
+        layers, width = tuple(layers), width and _RESNET_STRIDE * width
+    heads = width // part.get("head_width", _HEAD_WIDTH) if width else None
+    return TowerSettings(heads, activation, layers)
 
 
 def _hugging_face_settings(part: Mapping[str, Any], tower: str) -> TowerSettings:

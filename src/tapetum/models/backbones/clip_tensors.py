@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from tapetum.errors import CheckpointError
-from tapetum.models.backbones.clip import INITIAL_LOGIT_SCALE, Clip
+from tapetum.models.backbones.clip import INITIAL_LOGIT_SCALE, Clip, ImageTowerShape
 from tapetum.models.backbones.clip_layouts import Layout
 from tapetum.models.backbones.text import TextConfig
-from tapetum.models.backbones.vision import VisionConfig
 from tapetum.models.weight_files import WeightFile
 
 
@@ -27,17 +26,17 @@ class FileTensors:
         self._stored = weights.tensors
         self._unused = {name for name in weights.tensors if not layout.harmless.fullmatch(name)}
 
-    def take(self, ours: str, shape: torch.Size) -> Tensor:
-        """Our tensor `ours`, which must have this shape, as float32.
+    def take(self, ours: str, like: Tensor) -> Tensor:
+        """Our tensor `ours`, which must have the shape of `like`, in its number type.
 
         Raises:
             CheckpointError: A source is missing, or does not fit.
         """
-        made = self._make(ours, f"{ours} of shape {tuple(shape)}")
-        if made.shape != shape:
-            raise self._misfit(ours, f"{ours} of shape {tuple(shape)}")
+        made = self._make(ours, f"{ours} of shape {tuple(like.shape)}")
+        if made.shape != like.shape:
+            raise self._misfit(ours, f"{ours} of shape {tuple(like.shape)}")
         self._unused.difference_update(self.layout.recipe(ours).sources)
-        return made.float().contiguous()
+        return made.to(like.dtype).contiguous()
 
     def sizes(self, ours: str, dimensions: int) -> tuple[int, ...]:
         """Shape of our tensor `ours`.
@@ -92,7 +91,11 @@ class FileTensors:
             raise CheckpointError(f"{self.path}: unexpected tensors: {some}{more}")
 
 
-def build_clip(vision: VisionConfig, text: TextConfig | None, tensors: FileTensors) -> Clip:
+_COUNTER = ".num_batches_tracked"
+"""Of a batch norm: how often it has trained, which nothing here reads and some files leave out."""
+
+
+def build_clip(vision: ImageTowerShape, text: TextConfig | None, tensors: FileTensors) -> Clip:
     """A CLIP of these shapes with the weights of a file.
 
     Raises:
@@ -107,8 +110,10 @@ def build_clip(vision: VisionConfig, text: TextConfig | None, tensors: FileTenso
     for name, expected in clip.state_dict().items():
         if name == "logit_scale" and text is None and not tensors.has(name):
             state[name] = torch.tensor(INITIAL_LOGIT_SCALE)
+        elif name.endswith(_COUNTER) and not tensors.has(name):
+            state[name] = torch.zeros((), dtype=expected.dtype)
         else:
-            state[name] = tensors.take(name, expected.shape)
+            state[name] = tensors.take(name, expected)
     tensors.check_all_used()
     clip.load_state_dict(state, assign=True)
     return clip

@@ -398,9 +398,6 @@ class TestBrokenFiles:
         state = {n: t for n, t in PlainClip().weights().items() if ".resblocks.1." not in n}
         self.check(tmp_path, state, ".resblocks.1.", "missing")
 
-    def test_resnet(self, tmp_path):
-        self.check(tmp_path, {"visual.layer1.0.conv1.weight": torch.zeros(1)}, "ResNet")
-
     def test_timm(self, tmp_path):
         self.check(tmp_path, {"visual.trunk.cls_token": torch.zeros(1)}, "timm")
 
