@@ -1,7 +1,7 @@
 """Write the tables of docs/comparison.md from the results kept beside it. `make docs` runs it with `--check`.
 
-`docs/comparisons/NAME.json` is the `table.json` that `tapetum compare` left; its table stands in the page between
-`<!-- comparison-NAME:start -->` and `<!-- comparison-NAME:end -->`.
+`docs/comparisons/NAME.json` is the `table.json` that `tapetum compare` left; its table stands in the page
+between `<!-- comparison-NAME:start -->` and `<!-- comparison-NAME:end -->`.
 """
 
 from __future__ import annotations

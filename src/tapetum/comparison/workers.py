@@ -71,7 +71,7 @@ class WorkerPool:
                 if result is None and self._stopping:
                     return
                 if result is None:
-                    code, process = process.wait(), None
+                    code, process = _let_go(process), None
                     result = failure(task.cell, f"its process ended with code {code}")
                 with self._lock:
                     self._finish(task.cell, result)
@@ -124,6 +124,7 @@ def _listen(process: subprocess.Popen[str], task: Task, progress: TrainingProgre
     return None
 
 
-def _let_go(process: subprocess.Popen[str]) -> None:
-    """Let a process end, which it does when nothing more can come."""
+def _let_go(process: subprocess.Popen[str]) -> int:
+    """Let a process end, which it does when nothing more can come; its exit code."""
     process.communicate()
+    return process.returncode
