@@ -11,6 +11,7 @@ import typer
 from tapetum.cli._console import ERR, note, progress_bar, say
 from tapetum.cli._devices import Device
 from tapetum.config import build_config, merge, parse_overrides, read_yaml
+from tapetum.errors import ConfigError
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: a.b=value.")]
 
@@ -28,7 +29,15 @@ def train(
     preset: Annotated[str | None, typer.Option(help="paper or tiny.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
     set_: Overrides = None,
-    weights: Annotated[str | None, typer.Option(help="none, stand-in, or a CLIP weight file.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="none, stand-in, or a weight file; with --from-stage, a run's folder.")
+    ] = None,
+    from_stage: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin at this stage, a number from 1 or a name, with what the run in --weights learnt."
+        ),
+    ] = None,
     max_steps: Annotated[int | None, typer.Option(help="Most steps of each stage.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for training; stages are cut to fit.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
@@ -41,7 +50,9 @@ def train(
     for key, value in (("max_steps", max_steps), ("max_minutes", minutes)):
         if value is not None:
             overrides = merge(overrides, {"training": {key: value}})
-    if weights is not None:
+    if from_stage is not None:
+        overrides = merge(overrides, {"start": _start(from_stage, weights)})
+    elif weights is not None:
         overrides = merge(overrides, {"config": {"weights": weights}})
     run = resolve_run(method, data, preset=preset, file=config, overrides=overrides)
     with ProgressBar(ERR) as progress:
@@ -51,6 +62,15 @@ def train(
     else:
         took = f"{result.steps} steps in {result.seconds:.0f} s"
         say(f"{result.folder}: {took}; model {result.fingerprint}")
+
+
+def _start(stage: str, weights: str | None) -> dict[str, Any]:
+    """The block of a run's configuration that lets it begin at `stage` with what another run learnt."""
+    if weights is None:
+        raise ConfigError(
+            "--from-stage needs --weights RUN, the folder of the run that learnt what comes before"
+        )
+    return {"stage": int(stage) if stage.isdecimal() else stage, "weights": str(Path(weights).absolute())}
 
 
 def pretrain(

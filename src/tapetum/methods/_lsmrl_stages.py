@@ -49,6 +49,11 @@ class NetworkStage(Stage):
     """
 
     name: ClassVar[str] = "network"
+    settings: ClassVar[tuple[str, ...]] = (
+        *("batches", "augment", "optim", "schedule", "loss", "label_smooth", "wrt_compat", "msel_norm"),
+        *("modality_on", "neck_feature", "test_feature", "sd_detach_text", "sd_at_test"),
+        *("cmi_shuffle", "cmi_self_prob", "cmi_test"),
+    )
 
     def __init__(self, network: LsmrlNetwork, config: LsmrlConfig) -> None:
         self.network = network
@@ -173,6 +178,7 @@ class PromptStage(Stage):
 
     name: ClassVar[str] = "prompts"
     reads_frames: ClassVar[bool] = False
+    settings: ClassVar[tuple[str, ...]] = ("prompt_learning",)
 
     def __init__(self, network: LsmrlNetwork, config: LsmrlConfig) -> None:
         self.network = network

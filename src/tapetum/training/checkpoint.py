@@ -75,18 +75,22 @@ def save_state(folder: Path, state: TrainingState, header: Mapping[str, str]) ->
     Raises:
         OSError: The file could not be written; earlier checkpoints are untouched.
     """
+    path = write_state(folder / f"step-{state.position.step:09d}.safetensors", state, header)
+    for old in list_states(folder)[:-_KEPT]:
+        old.unlink()
+    return path
+
+
+def write_state(path: Path, state: TrainingState, header: Mapping[str, str]) -> Path:
+    """Write one state to `path`, whole or not at all; arguments and errors as `save_state`."""
     tensors = {
         f"{prefix}{name}": tensor
         for kind, prefix in _PREFIXES.items()
         for name, tensor in getattr(state, kind).items()
     }
-    path = folder / f"step-{state.position.step:09d}.safetensors"
-    replace_tensors(
+    return replace_tensors(
         path, tensors, {"format": TRAINING_FORMAT, "position": json.dumps(asdict(state.position)), **header}
     )
-    for old in list_states(folder)[:-_KEPT]:
-        old.unlink()
-    return path
 
 
 def load_state(path: Path) -> TrainingState:
@@ -103,9 +107,15 @@ def load_state(path: Path) -> TrainingState:
         kind: {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
         for kind, prefix in _PREFIXES.items()
     }
-    return TrainingState(Position(**json.loads(header["position"])), **parts)
+    return TrainingState(read_position(header), **parts)
+
+
+def read_position(header: Mapping[str, str]) -> Position:
+    """The position that a checkpoint's header tells."""
+    return Position(**json.loads(header["position"]))
 
 
 def list_states(folder: Path) -> list[Path]:
-    """Complete checkpoints in `folder`, oldest first."""
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    """Complete checkpoints in `folder`, oldest first; none where there is no such folder."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if _NAME.fullmatch(path.name))

@@ -66,6 +66,13 @@ class TrainingConfig(Config):
         return self
 
 
+class StartConfig(Config):
+    """Where a run begins that does not train its first stages itself."""
+
+    stage: int | str = Field(description="the first stage to train, by number from 1 or by name")
+    weights: str = Field(description="folder of the run that learnt what comes before")
+
+
 class RunConfig(Config):
     """A whole run; what `train` needs and `RUN/config.yaml` keeps."""
 
@@ -74,7 +81,11 @@ class RunConfig(Config):
     preset: str = "paper"
     config: dict[str, Any] = Field({}, description="the method's configuration, every value written out")
     training: TrainingConfig = TrainingConfig()
+    start: StartConfig | None = Field(None, description="begin at a later stage; None: at the first")
 
+
+CONFIG_FILE = "config.yaml"
+"""Name of the file with a run's settings, in its folder."""
 
 RECORD = "record"
 """Block of `RUN/config.yaml` that says where a run comes from; it is no setting and not read as one."""
@@ -82,6 +93,7 @@ RECORD = "record"
 FREE_ON_RESUME = frozenset(
     {
         "data",
+        "start.weights",
         "training.linears",
         "training.workers",
         "training.cache",
@@ -105,27 +117,48 @@ def resolve_run(
 ) -> RunConfig:
     """The whole configuration of a run: defaults, then the preset, then `file`, then `overrides`.
 
+    A run that begins at a later stage of another one takes that run's settings of the method for its
+    defaults, where no preset is named; the weights which that one was built from, in any case.
+
     Args:
         method: Name of the method.
         data: FORMAT:ROOT.
-        preset: The method's preset; None: the file's, else "paper".
-        file: YAML with any of the blocks `method`, `data`, `preset`, `config` (of the method) and
-            `training`, such as another run's `config.yaml`.
+        preset: The method's preset; None: the file's, else that of the run to begin with, else "paper".
+        file: YAML with any of the blocks `method`, `data`, `preset`, `config` (of the method), `training`
+            and `start`, such as another run's `config.yaml`.
         overrides: The same blocks; a key that is none of them belongs to `config`, so `loss.msel` is short
             for `config.loss.msel`.
 
     Raises:
-        ConfigError: An unknown key or an illegal value; the nearest key is named.
+        ConfigError: An unknown key or an illegal value, the nearest key is named; a file, or a run to begin
+            with, of another method.
         ValueError: Unknown method or preset.
     """
     layers = merge(_read_blocks(file), _as_blocks(overrides or {}))
     if layers.get("method", method) != method:
         raise ConfigError(f"{file} is for the method {layers['method']!r}, not {method!r}")
-    chosen = preset or layers.get("preset", "paper")
-    config = method_config(method, chosen, layers.get("config", {})).model_dump(mode="json")
+    lent = _lent_blocks(layers.get("start"), method)
+    chosen = preset or layers.get("preset")
+    own = layers.get("config", {})
+    if chosen is None:
+        chosen, own = lent.get("preset", "paper"), merge(lent.get("config", {}), own)
+    elif "weights" in lent.get("config", {}):
+        own = {"weights": lent["config"]["weights"], **own}
+    config = method_config(method, chosen, own).model_dump(mode="json")
     return build_config(
         RunConfig, {**layers, "data": data, "method": method, "preset": chosen, "config": config}
     )
+
+
+def _lent_blocks(start: Any, method: str) -> dict[str, Any]:
+    """The settings of the run that `start` names; none where there is none, or none any more."""
+    if not isinstance(start, Mapping) or "weights" not in start:
+        return {}
+    file = Path(start["weights"]) / CONFIG_FILE
+    lent = read_yaml(file) if file.is_file() else {}
+    if lent.get("method", method) != method:
+        raise ConfigError(f"{file.parent} is a run of {lent['method']!r}, not of {method!r}")
+    return lent
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:

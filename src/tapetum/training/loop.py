@@ -25,8 +25,9 @@ from tapetum.methods._checkpoint import (
 )
 from tapetum.models.backbones.linear import onednn_products
 from tapetum.training.checkpoint import Position, TrainingState, list_states, load_state
-from tapetum.training.config import RunConfig, TrainingConfig
+from tapetum.training.config import RunConfig, StartConfig, TrainingConfig
 from tapetum.training.devices import choose_onednn_products, create_fabric
+from tapetum.training.earlier_run import Loan, take_loan
 from tapetum.training.interrupt import polite_signals
 from tapetum.training.progress import Silent, TrainingProgress
 from tapetum.training.run_folder import RunFolder
@@ -110,6 +111,7 @@ def train(
         resume=resume,
         progress=progress,
         fabric=fabric,
+        start=run.start,
     )
 
 
@@ -135,6 +137,7 @@ def train_method(
     resume: bool = False,
     progress: TrainingProgress | None = None,
     fabric: Fabric | None = None,
+    start: StartConfig | None = None,
 ) -> RunResult:
     """Train a method that is built already, on any source of batches; arguments and errors as `train`.
 
@@ -147,17 +150,21 @@ def train_method(
         resume: Go on with the run in `out`.
         progress: Who is told how far it is.
         fabric: The engine; None: made from `config`.
+        start: Where to begin, if not at the first stage.
 
     Raises:
         ValueError: The method reads cameras, and has been built for another number of them.
     """
     _adopt_cameras(method, source)
     folder = RunFolder(Path(out))
-    settings = settings if settings is not None else describe_run(method, config)
+    settings = settings if settings is not None else describe_run(method, config, start)
     fabric = fabric or create_fabric(config)
+    has_begun = folder.is_finished or bool(list_states(folder.checkpoints))
+    loan = None if start is None or has_begun else take_loan(start, method, source)
     if fabric.global_rank == 0:
         products = () if folder.config.is_file() else choose_onednn_products(fabric, config)
-        folder.enter(settings, source.fingerprint, resume, onednn_products=products)
+        origin = loan.describe() if loan is not None else None
+        folder.enter(settings, source.fingerprint, resume, onednn_products=products, started_from=origin)
     fabric.barrier()
     if folder.is_finished:
         return _finished(folder, progress)
@@ -167,6 +174,8 @@ def train_method(
         _own_randomness(fabric.device, config.seed),
         _open_session(method, source, config, folder, fabric, progress or Silent()) as (session, state),
     ):
+        if loan is not None:
+            _begin_with(loan, session)
         _run_stages(session, state)
         return _write_result(session)
 
@@ -181,13 +190,23 @@ def _adopt_cameras(method: Method, source: TrainingSource) -> None:
     method.camera_ids = tuple(source.camera_ids)
 
 
-def describe_run(method: Method, config: TrainingConfig) -> dict[str, Any]:
+def describe_run(method: Method, config: TrainingConfig, start: StartConfig | None = None) -> dict[str, Any]:
     """Settings of a run that was not made from a `RunConfig`."""
     return {
         "method": method.name,
         "config": method.config.model_dump(mode="json"),
         "training": config.model_dump(mode="json"),
+        **({} if start is None else {"start": start.model_dump(mode="json")}),
     }
+
+
+def _begin_with(loan: Loan, session: Session) -> None:
+    """Go to the stage that a loan leads to, and leave a checkpoint: the lender is not needed again."""
+    session.position.stage = loan.stage
+    place = {"stage": loan.name, "epoch": 0, "step": 0}
+    session.write({"kind": "start", **place, "started_from": loan.describe()})
+    session.progress.note(f"begins at stage {loan.stage + 1}, {loan.name}, with {loan.file}")
+    session.save({}, {}, {})
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import yaml
 from tapetum.config import read_yaml, to_yaml
 from tapetum.errors import CheckpointError, ConfigError
 from tapetum.files import replace_text
-from tapetum.training.config import FREE_ON_RESUME, RECORD, completed, differences
+from tapetum.training.config import CONFIG_FILE, FREE_ON_RESUME, RECORD, completed, differences
 
 _ONEDNN = "onednn_products"
 _VERSIONS = ("tapetum", "torch", "numpy", "lightning-fabric", "pillow", "safetensors")
@@ -30,7 +30,7 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """Every setting of the run, and where it comes from."""
-        return self.root / "config.yaml"
+        return self.root / CONFIG_FILE
 
     @property
     def log(self) -> Path:
@@ -46,6 +46,15 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """States to resume from."""
         return self.root / "checkpoints"
+
+    @property
+    def stages(self) -> Path:
+        """What was learnt by the end of each stage but the last, for runs that begin at the next one."""
+        return self.root / "stages"
+
+    def stage_file(self, index: int, name: str) -> Path:
+        """The method's tensors at the end of the stage `name`, the run's `index`-th from 0."""
+        return self.stages / f"{index + 1}-{name}.safetensors"
 
     @property
     def plan(self) -> Path:
@@ -94,6 +103,7 @@ class RunFolder:
         resume: bool,
         *,
         onednn_products: Sequence[str] = (),
+        started_from: Mapping[str, Any] | None = None,
     ) -> None:
         """Start a run in the folder, or get ready to go on with the one in it.
 
@@ -102,6 +112,7 @@ class RunFolder:
             data_fingerprint: Names its training data.
             resume: Whether it may go on.
             onednn_products: Kept in the record of a run that starts, so that a resumed one rounds alike.
+            started_from: What it begins with instead of its first stages, kept in the record too.
 
         Raises:
             FileExistsError: As `check`, and so are NotADirectoryError and ConfigError.
@@ -113,9 +124,11 @@ class RunFolder:
         else:
             self.root.mkdir(parents=True, exist_ok=True)
             record = {**_describe_origin(data_fingerprint), _ONEDNN: list(onednn_products)}
+            if started_from:
+                record["started_from"] = dict(started_from)
             replace_text(self.config, to_yaml({**settings, RECORD: record}))
         self.checkpoints.mkdir(exist_ok=True)
-        for folder in (self.root, self.checkpoints):
+        for folder in filter(Path.is_dir, (self.root, self.checkpoints, self.stages)):
             for path in filter(is_leftover, folder.iterdir()):
                 path.unlink()
 
@@ -128,7 +141,7 @@ class RunFolder:
             raise ConfigError(f"{self.root} cannot be resumed with other settings: {listed}")
 
     def _check_same_data(self, data_fingerprint: str) -> None:
-        found = self._record.get("data_fingerprint")
+        found = self.data_fingerprint
         if found != data_fingerprint:
             raise CheckpointError(
                 f"{self.root} was trained on other data: fingerprint {found}, now {data_fingerprint}"
@@ -138,6 +151,11 @@ class RunFolder:
     def onednn_products(self) -> tuple[str, ...]:
         """Products of linear layers that the run in the folder computes by oneDNN."""
         return tuple(self._record.get(_ONEDNN, ()))
+
+    @property
+    def data_fingerprint(self) -> str | None:
+        """What the run in the folder was trained on."""
+        return self._record.get("data_fingerprint")
 
     @property
     def _record(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tapetum.methods._base import Method
 from tapetum.methods._checkpoint import all_tensors
-from tapetum.training.checkpoint import Position, TrainingState, save_state
+from tapetum.training.checkpoint import Position, TrainingState, save_state, write_state
 from tapetum.training.config import TrainingConfig
 from tapetum.training.interrupt import Interrupt
 from tapetum.training.progress import TrainingProgress
@@ -84,6 +84,25 @@ class Session:
             tensors = TrainingState(self.position, all_tensors(self.method), averaged, optimizer, state)
             save_state(self.folder.checkpoints, tensors, self.header)
         self.saved = time.monotonic()
+
+    def finish_stage(self, name: str, *, keep: bool) -> None:
+        """Move on to the next stage and write a checkpoint of its start.
+
+        Args:
+            name: The stage that ends here.
+            keep: Whether to leave the method's tensors in the run's folder, for runs that begin at the next
+                stage.
+
+        Raises:
+            OSError: A file could not be written; the checkpoint before is untouched.
+        """
+        ended = self.position.stage
+        self.position.stage, self.position.stage_step = ended + 1, 0
+        if keep and self.log is not None:
+            self.folder.stages.mkdir(exist_ok=True)
+            state = TrainingState(self.position, all_tensors(self.method))
+            write_state(self.folder.stage_file(ended, name), state, self.header)
+        self.save({}, {}, {})
 
     def settle_steps(self, planned: int) -> int:
         """The present stage's steps as the first process planned them; kept for a resumed run."""

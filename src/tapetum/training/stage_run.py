@@ -46,7 +46,7 @@ def run_stage(session: Session, stages: Sequence[Stage], state: TrainingState | 
         run = StageRun(session, stage, batches, groups)
         learner = run.begin(stages) if state is None else run.resume(state)
         run.train(learner)
-        run.finish(learner)
+        run.finish(learner, is_last=len(stages) == 1)
 
 
 class StageRun:
@@ -99,13 +99,11 @@ class StageRun:
                 self._log.restart_clock()
             self._train_epoch(learner, self._epoch, start)
 
-    def finish(self, learner: Learner) -> None:
-        """Make averaged weights the method's own, call the last hook, write a checkpoint."""
+    def finish(self, learner: Learner, *, is_last: bool) -> None:
+        """Make averaged weights the method's own, call the last hook, go to the next stage."""
         learner.settle()
         self._after_stage()
-        position = self._session.position
-        position.stage, position.stage_step = position.stage + 1, 0
-        self._session.save({}, {}, {})
+        self._session.finish_stage(self._stage.name, keep=not is_last)
 
     def _create_learner(self, steps: int) -> Learner:
         session = self._session

@@ -38,6 +38,39 @@ def test_lsmrl_trains_from_random_weights(ask, data, small, tmp_path):
     assert (scored.code, "I2V" in scored.out) == (0, True)
 
 
+def test_lsmrl_s_second_stage_begins_with_the_prompts_of_another_run(ask, data, small, tmp_path):
+    whole, later, other = (tmp_path / name for name in ("whole", "later", "other"))
+    overrides = [part for setting in [*LSMRL, "prompt_stage=two-stage"] for part in ("--set", setting)]
+    train = ["train", "lsmrl", "--data", data, "--max-steps", 2]
+    first = ask(*train, "--out", whole, "--preset", "tiny", "--weights", "none", *small, *overrides)
+    assert (first.code, [p.name for p in (whole / "stages").iterdir()]) == (0, ["1-prompts.safetensors"])
+    begin = ["--from-stage", 2, "--weights", whole, "--set", "training.tensorboard=false"]
+    second = ask(*train, "--out", later, *begin)
+    assert (second.code, second.out.startswith(f"{later}: 2 steps in ")) == (0, True), second.err
+    assert fingerprint_of(later) == fingerprint_of(whole)
+    again = ask(*train, "--out", later, "--resume", *begin)
+    assert (again.code, again.out) == (0, f"{later} was finished already: 2 steps\n")
+    third = ask(*train, "--out", other, *begin, "--from-stage", "network", "--set", "loss.msel=0")
+    assert third.code == 0, third.err
+    assert fingerprint_of(other) != fingerprint_of(whole)
+
+
+def test_a_later_stage_without_what_comes_before(ask, data, small, run, tmp_path):
+    out = ["--data", data, "--out", tmp_path / "run", *small]
+    for options, message in (
+        (["small-cnn", "--from-stage", 2], "--from-stage needs --weights RUN"),
+        (
+            ["small-cnn", "--from-stage", 2, "--weights", run],
+            "small-cnn has no stage 2; its stages: 1 network",
+        ),
+        (["lsmrl", "--from-stage", 2, "--weights", run], f"{run} is a run of 'small-cnn', not of 'lsmrl'"),
+        (["small-cnn", "--from-stage", 2, "--weights", tmp_path], "small-cnn has no stage 2"),
+    ):
+        refused = ask("train", *options, *out)
+        assert (refused.code, message in refused.err) == (1, True), refused.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_config_file_and_overrides_meet(ask, data, small, run, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(
@@ -127,29 +160,9 @@ def test_a_spoilt_frame_stops_training_by_name(ask, broken, small, tmp_path):
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-PRETRAIN = {
-    "identities": 6,
-    "unseen": 4,
-    "views": 1,
-    "captions": 2,
-    "batch": 3,
-    "epochs": 2,
-    "height": 32,
-    "width": 32,
-    "vision_width": 64,
-    "vision_layers": 1,
-    "stem_channels": [8, 8, 8, 8],
-    "text_width": 64,
-    "text_layers": 1,
-    "joint": 16,
-    "precision": "32",
-    "warmup_steps": 1,
-}
-
-
-def test_pretrain_makes_weights_and_goes_on(ask, tmp_path):
+def test_pretrain_makes_weights_and_goes_on(ask, tmp_path, small_pretraining):
     file = tmp_path / "tiny.yaml"
-    file.write_text(json.dumps(PRETRAIN))
+    file.write_text(json.dumps({**small_pretraining, "unseen": 4, "warmup_steps": 1}))
     whole, parted = tmp_path / "whole", tmp_path / "parted"
     made = ask("pretrain", "--out", whole, "--config", file, "--workers", 1)
     assert made.code == 0, made.err

@@ -46,6 +46,26 @@ def test_settings_of_an_earlier_version_are_completed():
     assert completed({"method": "toy", "seed": 1}) == {"method": "toy", "seed": 1}
 
 
+def test_a_run_that_begins_later_takes_over_settings_of_the_one_before(tmp_path):
+    lender = resolve_run(
+        "small-cnn", DATA, preset="tiny", overrides={"height": 64, "training.seed": 9, "weights": "w.pt"}
+    )
+    (tmp_path / "config.yaml").write_text(to_yaml(lender))
+    start = {"start": {"stage": 2, "weights": str(tmp_path)}}
+    run = resolve_run("small-cnn", DATA, overrides={**start, "loss.wrt": 0.5})
+    assert (run.preset, run.config["height"], run.config["weights"]) == ("tiny", 64, "w.pt")
+    assert (run.config["loss"]["wrt"], run.training.seed) == (0.5, 1)
+    assert (run.start.stage, run.start.weights) == (2, str(tmp_path))
+    named = resolve_run("small-cnn", DATA, preset="tiny", overrides=start)
+    assert (named.config["height"], named.config["weights"]) == (96, "w.pt")
+    own = resolve_run("small-cnn", DATA, overrides={**start, "weights": "none"})
+    assert own.config["weights"] == "none"
+    with pytest.raises(ConfigError, match=f"{tmp_path} is a run of 'small-cnn', not of 'lsmrl'"):
+        resolve_run("lsmrl", DATA, overrides=start)
+    gone = {"start": {"stage": 2, "weights": str(tmp_path / "gone")}}
+    assert resolve_run("small-cnn", DATA, overrides=gone).preset == "paper"
+
+
 def test_a_file_of_another_method_is_refused(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("method: lsmrl\n")

@@ -66,7 +66,9 @@ def test_a_run_leaves_what_it_should(toy, tmp_path):
         "config.yaml",
         "metrics.jsonl",
         "model.safetensors",
+        "stages",
     ]
+    assert [p.name for p in (result.folder / "stages").iterdir()] == ["1-body.safetensors"]
     assert result.steps == 3 * 7 + 5
     assert not result.was_finished
     tensors, header = read_tensors(result.model)

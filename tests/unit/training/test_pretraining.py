@@ -20,37 +20,24 @@ from tapetum.training.pretraining import (
     zero_shot,
 )
 
-TINY = build_config(
-    PretrainConfig,
-    {
-        "identities": 6,
-        "unseen": 3,
-        "views": 2,
-        "captions": 3,
-        "batch": 3,
-        "epochs": 3,
-        "height": 32,
-        "width": 32,
-        "vision_width": 64,
-        "vision_layers": 1,
-        "stem_channels": [8, 8, 8, 8],
-        "text_width": 64,
-        "text_layers": 1,
-        "joint": 16,
-        "precision": "32",
-        "warmup_steps": 2,
-    },
-)
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def crowd():
-    return draw_crowd(TINY.crowd(unseen=False))
+def tiny(small_pretraining):
+    changes = {"views": 2, "captions": 3, "epochs": 3, "warmup_steps": 2}
+    return build_config(PretrainConfig, small_pretraining, changes)
 
 
-def started(**changes):
-    return Pretraining.start(TINY.model_copy(update=changes), CPU)
+@pytest.fixture(scope="module")
+def crowd(tiny):
+    return draw_crowd(tiny.crowd(unseen=False))
+
+
+@pytest.fixture
+def start(tiny):
+    """(changes) -> a pretraining that begins."""
+    return lambda **changes: Pretraining.start(tiny.model_copy(update=changes), CPU)
 
 
 def run_epochs(run, crowd, count):
@@ -101,9 +88,9 @@ def test_contrastive_loss_has_true_gradients():
             assert float(tensor.grad.view(-1)[0]) == pytest.approx(float(above - below) / 2 / step, abs=2e-3)
 
 
-def test_batches_show_every_frame_once_an_epoch_and_each_person_once_a_batch(monkeypatch):
+def test_batches_show_every_frame_once_an_epoch_and_each_person_once_a_batch(monkeypatch, tiny):
     """Frames and sentences carry their numbers instead of pictures."""
-    config = TINY.model_copy(update={"identities": 7})
+    config = tiny.model_copy(update={"identities": 7})
     visible = np.zeros((7, 2, 3, 32, 32), np.uint8)
     visible += np.arange(14, dtype=np.uint8).reshape(7, 2, 1, 1, 1)
     sentences = [[f"{VOCABULARY[0]} " * (1 + person)] * 3 for person in range(7)]
@@ -125,10 +112,10 @@ def test_batches_show_every_frame_once_an_epoch_and_each_person_once_a_batch(mon
     assert orders[0] != orders[1]
 
 
-def test_augmentation_shifts_flips_and_greys():
+def test_augmentation_shifts_flips_and_greys(tiny):
     frames = torch.zeros(400, 3, 32, 32, dtype=torch.uint8)
     frames[:, :, 10:20, 4:12] = torch.tensor([200, 100, 50], dtype=torch.uint8).view(3, 1, 1)
-    shown = pretraining._augment(frames, TINY, np.random.default_rng(0))
+    shown = pretraining._augment(frames, tiny, np.random.default_rng(0))
     assert (shown.dtype, shown.shape) == (torch.uint8, frames.shape)
     colours = {tuple(frame.amax((1, 2)).tolist()) for frame in shown}
     luminance = int(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
@@ -140,7 +127,7 @@ def test_augmentation_shifts_flips_and_greys():
     assert {left for _, left in corners} == set(range(9)) | set(range(16, 25))
     flipped = sum(left >= 16 for _, left in corners) / 400
     assert flipped == pytest.approx(0.5, abs=0.1)
-    again = pretraining._augment(frames, TINY, np.random.default_rng(0))
+    again = pretraining._augment(frames, tiny, np.random.default_rng(0))
     assert torch.equal(again, shown)
 
 
@@ -151,58 +138,58 @@ def test_rate_warms_up_then_falls_as_a_cosine():
     assert pretraining._rate(0, 1, 0) == 1
 
 
-def test_steps_are_counted_and_the_loss_falls():
+def test_steps_are_counted_and_the_loss_falls(start):
     """Six people, each of one colour and with one word."""
     colours = [[250, 0, 0], [0, 250, 0], [0, 0, 250], [250, 250, 250], [0, 0, 0], [250, 250, 0]]
     frames = np.empty((6, 2, 3, 32, 32), np.uint8)
     frames[:] = np.array(colours).reshape(6, 1, 3, 1, 1)
     crowd = Crowd(frames, frames[:, :0], [[VOCABULARY[person]] * 3 for person in range(6)])
-    run = started(epochs=40, batch=6, warmup_steps=5, grey=0.0)
+    run = start(epochs=40, batch=6, warmup_steps=5, grey=0.0)
     losses = run_epochs(run, crowd, 40)
     assert [done for done, _ in losses] == list(range(1, 81))
     assert np.mean([loss for _, loss in losses[-10:]]) < 0.7 * math.log(6)  # chance among six
 
 
-def test_the_seed_decides_everything(crowd):
+def test_the_seed_decides_everything(crowd, tiny, start):
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    one, twin, other = started(), started(), started(seed=1)
+    one, twin, other = start(), start(), start(seed=1)
     assert run_epochs(one, crowd, 1) == run_epochs(twin, crowd, 1)
     run_epochs(other, crowd, 1)
     assert torch.equal(torch.random.get_rng_state(), before)  # the caller's generator is left alone
-    assert steps_per_epoch(TINY) == 4
+    assert steps_per_epoch(tiny) == 4
     assert equal(weights(one), weights(twin))
     assert not equal(weights(one), weights(other))
 
 
 @pytest.mark.parametrize("after", [1, 2])
-def test_resume_after_an_epoch_is_exact(crowd, tmp_path, after):
-    whole = started()
+def test_resume_after_an_epoch_is_exact(crowd, tmp_path, after, start):
+    whole = start()
     expected = run_epochs(whole, crowd, 3)
-    parted = started()
+    parted = start()
     losses = run_epochs(parted, crowd, after)
     parted.save(tmp_path / "state.safetensors")
-    resumed = started()
+    resumed = start()
     resumed.load(tmp_path / "state.safetensors")
     assert resumed.epochs == after
     assert losses + run_epochs(resumed, crowd, 3 - after) == expected
     assert equal(weights(whole), weights(resumed))
 
 
-def test_a_state_of_another_configuration_is_refused(tmp_path):
-    started().save(tmp_path / "state.safetensors")
+def test_a_state_of_another_configuration_is_refused(tmp_path, start):
+    start().save(tmp_path / "state.safetensors")
     with pytest.raises(
         CheckpointError, match=r"state\.safetensors: of another configuration: .*\"lr\":0\.001"
     ):
-        started(lr=0.1).load(tmp_path / "state.safetensors")
+        start(lr=0.1).load(tmp_path / "state.safetensors")
     for content in (b"no tensors", (tmp_path / "state.safetensors").read_bytes()[:-9]):
         (tmp_path / "broken.safetensors").write_bytes(content)
         with pytest.raises(CheckpointError, match=r"broken\.safetensors"):
-            started().load(tmp_path / "broken.safetensors")
+            start().load(tmp_path / "broken.safetensors")
 
 
-def test_only_matrices_decay_and_the_scale_is_bounded(crowd):
-    run = started(weight_decay=0.3)
+def test_only_matrices_decay_and_the_scale_is_bounded(crowd, start):
+    run = start(weight_decay=0.3)
     decayed = {id(p) for p in run.optimiser.param_groups[0]["params"]}
     assert [group["weight_decay"] for group in run.optimiser.param_groups] == [0.3, 0.0]
     for parameter in run.model.parameters():
@@ -229,7 +216,7 @@ class Reader(torch.nn.Module):
         return self.texts
 
 
-def test_zero_shot_on_a_case_worked_by_hand():
+def test_zero_shot_on_a_case_worked_by_hand(tiny):
     """Person 0 is found first, person 1 second, person 2 last of six; by night everybody is found."""
     basis = np.eye(8)
     pictures = [basis[i] for i in range(6)] + [basis[6], basis[7]]
@@ -242,18 +229,18 @@ def test_zero_shot_on_a_case_worked_by_hand():
     frames = np.zeros((6, 1, 3, 32, 32), np.uint8) + np.arange(6, dtype=np.uint8).reshape(6, 1, 1, 1, 1)
     one = SimpleNamespace(visible=frames, infrared=frames, captions=[[VOCABULARY[0]]] * 6)
     model = Reader(pictures, texts).train()
-    found = zero_shot(model, one, TINY.model_copy(update={"batch": 4}))
+    found = zero_shot(model, one, tiny.model_copy(update={"batch": 4}))
     expected = {"rank1": 4 / 6, "rank5": 5 / 6, "chance_rank1": 1 / 6, "people": 6.0}
     assert found == {"visible": pytest.approx(expected), "infrared": pytest.approx(expected)}
     assert not model.training
 
 
-def test_sizes_follow_the_configuration():
-    vision, text = TINY.vision(), TINY.text()
+def test_sizes_follow_the_configuration(tiny, start):
+    vision, text = tiny.vision(), tiny.text()
     assert (vision.width, vision.heads, vision.layers, vision.output_dim) == (64, 1, 1, 16)
     assert (vision.image_size, vision.patch_size, vision.stem_channels) == ((32, 32), 16, (8, 8, 8, 8))
     assert (text.width, text.context_length, text.output_dim) == (64, 40, 16)
     assert text.vocab_size == WordTokenizer(VOCABULARY).vocab_size
-    model = started().model
+    model = start().model
     images = torch.zeros(2, 3, 32, 32)
     assert F.normalize(model.encode_image(images), dim=1).shape == (2, 16)

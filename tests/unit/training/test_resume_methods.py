@@ -53,6 +53,13 @@ LSMRL = {
     "prompt_learning": {"schedule": {"epochs": 1, "steps_per_epoch": 4, "warmup_epochs": 0}},
 }
 X_REID = {**COMMON, "weights": "none"}
+SHORT = {"schedule": {"epochs": 1, "steps_per_epoch": 4, "warmup_epochs": 0}}
+CLIP4VI = {
+    **COMMON,
+    "weights": "none",
+    "tsg": {**SHORT, "batch_size": 8},
+    "ife": {**SHORT, "batches": {"identities": 2, "tracklets": 2}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,7 @@ def run(data, method, out, overrides, *options, die_at=-1):
         ("lsmrl", LSMRL, [3, 5]),
         ("x-reid", X_REID, [5]),
         ("x-reid", {**X_REID, "rebuild_memory_each_epoch": True}, [6]),
+        ("clip4vi-reid", CLIP4VI, [4, 5, 7]),  # inside each of its stages: at steps 4, 8 and 13
     ],
 )
 def test_killed_and_resumed(data, tmp_path, method, overrides, deaths):
@@ -90,7 +98,10 @@ def test_killed_and_resumed(data, tmp_path, method, overrides, deaths):
     code, errors = run(data, method, killed, overrides, "resume")
     assert code == 0, errors
     logs = [
-        [(r["step"], r.get("losses"), r.get("validation")) for r in read_log(folder / "metrics.jsonl")]
+        [
+            (r["step"], r.get("losses"), r.get("validation"), r.get("monitors"))
+            for r in read_log(folder / "metrics.jsonl")
+        ]
         for folder in (whole, killed)
     ]
     assert logs[0] == logs[1]

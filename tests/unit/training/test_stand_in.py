@@ -12,32 +12,23 @@ from tapetum.training import stand_in
 from tapetum.training.pretraining import PretrainConfig, Pretraining
 from tapetum.training.stand_in import run_pretraining
 
-SETTINGS = {
-    "identities": 4,
-    "unseen": 3,
-    "views": 1,
-    "captions": 2,
-    "batch": 2,
-    "epochs": 2,
-    "height": 32,
-    "width": 32,
-    "vision_width": 64,
-    "vision_layers": 1,
-    "stem_channels": [8, 8, 8, 8],
-    "text_width": 64,
-    "text_layers": 1,
-    "joint": 16,
-    "precision": "32",
-}
-CONFIG = build_config(PretrainConfig, SETTINGS)
+
+@pytest.fixture(scope="module")
+def settings(small_pretraining):
+    return {**small_pretraining, "identities": 4, "batch": 2}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def config(settings):
+    return build_config(PretrainConfig, settings)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, config):
     """Folder of a pretraining, its card, progress and notes."""
     out = tmp_path_factory.mktemp("stand-in") / "out"
     calls, notes = [], []
-    card = run_pretraining(CONFIG, out, progress=lambda *call: calls.append(call), note=notes.append)
+    card = run_pretraining(config, out, progress=lambda *call: calls.append(call), note=notes.append)
     return out, card, calls, notes
 
 
@@ -55,14 +46,14 @@ def test_what_a_pretraining_leaves(made):
     assert "infrared rank-1" in notes[0]
 
 
-def test_the_weights_are_the_model_and_its_words(made):
+def test_the_weights_are_the_model_and_its_words(made, config):
     _, card, _, _ = made
     assert all(t.dtype == torch.float16 for t in load_file(card.weights).values())
     assert read_words(card.weights) == tuple(VOCABULARY)
     clip = load_clip(card.weights)
-    assert (clip.visual.config, clip.text.config) == (CONFIG.vision(), CONFIG.text())
-    run = Pretraining.start(CONFIG, torch.device("cpu"))
-    crowd = draw_crowd(CONFIG.crowd(unseen=False))
+    assert (clip.visual.config, clip.text.config) == (config.vision(), config.text())
+    run = Pretraining.start(config, torch.device("cpu"))
+    crowd = draw_crowd(config.crowd(unseen=False))
     for _ in range(2):
         run.epoch(crowd, lambda *_: None)
     for name, tensor in run.model.state_dict().items():
@@ -79,7 +70,7 @@ def test_the_card_says_how_it_was_made(made):
     assert "{" not in text.replace("{}", "")
 
 
-def test_an_interrupted_pretraining_goes_on_to_the_same_weights_and_card(made, tmp_path, monkeypatch):
+def test_an_interrupted_pretraining_goes_on_to_the_same_weights_and_card(made, tmp_path, monkeypatch, config):
     class Stop(Exception):
         pass
 
@@ -91,26 +82,26 @@ def test_an_interrupted_pretraining_goes_on_to_the_same_weights_and_card(made, t
 
     monkeypatch.setattr(Pretraining, "save", save)
     with pytest.raises(Stop):
-        run_pretraining(CONFIG, tmp_path / "out")
+        run_pretraining(config, tmp_path / "out")
     monkeypatch.undo()
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["state.safetensors"]
-    card = run_pretraining(CONFIG, tmp_path / "out", resume=True)
+    card = run_pretraining(config, tmp_path / "out", resume=True)
     resumed, whole = load_file(card.weights), load_file(made[1].weights)
     assert resumed.keys() == whole.keys()
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
     assert card.text.read_text() == made[1].text.read_text()
 
 
-def test_refusals_touch_nothing(made, tmp_path, monkeypatch):
+def test_refusals_touch_nothing(made, tmp_path, monkeypatch, config, settings):
     monkeypatch.setattr(stand_in, "draw_crowd", None)  # nobody is drawn for nothing
     out = made[0]
     before = {p.name: p.read_bytes() for p in out.iterdir()}
     with pytest.raises(FileExistsError, match="not empty; give another folder, or --resume"):
-        run_pretraining(CONFIG, out)
+        run_pretraining(config, out)
     with pytest.raises(CheckpointError, match="another configuration"):
-        run_pretraining(build_config(PretrainConfig, SETTINGS, {"lr": 0.5}), out, resume=True)
+        run_pretraining(build_config(PretrainConfig, settings, {"lr": 0.5}), out, resume=True)
     with pytest.raises(FileNotFoundError, match="nothing to resume"):
-        run_pretraining(CONFIG, tmp_path / "none", resume=True)
+        run_pretraining(config, tmp_path / "none", resume=True)
     assert not (tmp_path / "none").exists()
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 

@@ -31,7 +31,7 @@ from tapetum.methods._base import (
     Stage,
     StageContext,
 )
-from tapetum.training.config import TrainingConfig
+from tapetum.training.config import StartConfig, TrainingConfig
 from tapetum.training.loop import train_method
 from tapetum.types import Batch
 
@@ -48,6 +48,8 @@ class ToyConfig(MethodConfig):
     grad_clip: float | None = None
     poison_at: int = -1
     dropout: float = 0.2
+    bias_lr: float = 0.1
+    only_body: bool = False
 
 
 class Body(Stage):
@@ -113,17 +115,18 @@ class Bias(Stage):
 
     name = "bias"
     reads_frames: ClassVar[bool] = False
+    settings: ClassVar[tuple[str, ...]] = ("bias_lr", "only_body")
 
     def __init__(self, method: "Toy") -> None:
         self.method = method
         self.batches = BatchConfig()
         self.augment = AugmentConfig()
         self.schedule = ScheduleConfig(epochs=1, steps_per_epoch=5, warmup_epochs=0)
-        self.optim = OptimConfig(lr=1e-1)
+        self.optim = OptimConfig(lr=method.config.bias_lr)
         self.loss_weights = {}
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        return [ParameterGroup("bias", [self.method.head.bias], 1e-1, 0.0)]
+        return [ParameterGroup("bias", [self.method.head.bias], self.optim.lr, 0.0)]
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         target = torch.rand(IDENTITIES, generator=torch.Generator().manual_seed(batch.seed))
@@ -153,7 +156,7 @@ class Toy(Method):
         return self.norm(self.body(clips.mean(dim=(1, 3, 4))))
 
     def stages(self) -> list[Stage]:
-        return [Body(self), Bias(self)]
+        return [Body(self)] if self.config.only_body else [Body(self), Bias(self)]
 
     def encode(self, clips, *, modality=None, camera_ids=None) -> Tensor:
         return F.normalize(self.features(clips).float(), dim=1)
@@ -211,6 +214,7 @@ def train_toy(
     resume: bool = False,
     fingerprint: str = "toy data",
     progress: Any = None,
+    start: tuple[int | str, Path] | None = None,
     **values: Any,
 ) -> tuple[Toy, ToySource, Any]:
     method = build(**values)
@@ -218,7 +222,8 @@ def train_toy(
     config = build_config(
         TrainingConfig, {"device": "cpu", "tensorboard": False, "log_every": 3, **(training or {})}
     )
-    result = train_method(method, source, config, out, resume=resume, progress=progress)
+    begin = StartConfig(stage=start[0], weights=str(start[1])) if start is not None else None
+    result = train_method(method, source, config, out, resume=resume, progress=progress, start=begin)
     return method, source, result
 
 
