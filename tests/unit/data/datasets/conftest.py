@@ -1,10 +1,12 @@
-"""BUPTCampus in small: the worked example of its format, written with or without pictures."""
+"""BUPTCampus in small: the worked example of its format, with or without pictures; errors of readers."""
 
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tapetum.errors import DataError
 
 TRAIN = ["1 RGB/IR CQ1 1", "1 RGB/IR G25 1", "2 RGB/IR LS3 1", "2 RGB/IR W4 1"]
 AUXILIARY = ["3 RGB/IR TSG1 1"]
@@ -69,3 +71,17 @@ class BuptCampusFiles:
 @pytest.fixture
 def bupt_files(tmp_path):
     return BuptCampusFiles(tmp_path / "BUPTCampus")
+
+
+@pytest.fixture(scope="session")
+def error_of():
+    """(a reader, its arguments) -> the message of its DataError; None without one."""
+
+    def read(read_file, *arguments):
+        try:
+            read_file(*arguments)
+        except DataError as error:
+            return str(error)
+        return None
+
+    return read

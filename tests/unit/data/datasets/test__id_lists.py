@@ -19,15 +19,6 @@ no_fixture_check = settings(
 IDS = st.lists(st.integers(0, 10**9 - 1), min_size=1, max_size=30)
 
 
-def error_of(read_file, *arguments):
-    """The message of the DataError of reading a file; None without one."""
-    try:
-        read_file(*arguments)
-    except DataError as error:
-        return str(error)
-    return None
-
-
 @no_fixture_check
 @given(
     IDS,
@@ -56,7 +47,7 @@ def test_any_valid_list_reads_back(tmp_path, ids, comma, end, padded, marked):
 @example("1234567890")
 @example("٣")
 @example(b"6,\xff")
-def test_anything_else_is_an_error_that_names_the_file(tmp_path, garbage):
+def test_anything_else_is_an_error_that_names_the_file(error_of, tmp_path, garbage):
     path = tmp_path / "garbage.txt"
     path.write_bytes(garbage if isinstance(garbage, bytes) else garbage.encode())
     message = error_of(read_id_list, path)

@@ -23,15 +23,6 @@ ROWS = st.lists(
 )
 
 
-def error_of(read_file, *arguments):
-    """The message of the DataError of reading a file; None without one."""
-    try:
-        read_file(*arguments)
-    except DataError as error:
-        return str(error)
-    return None
-
-
 def write(path, lines):
     path.write_text("".join(f"{line}\n" for line in lines))
     return read_labelled_list(path, "Visible")
@@ -54,7 +45,7 @@ def test_any_valid_list_reads_back_in_its_order(tmp_path, rows, blank, end, more
 @example(["Visible/1/a.bmp 0", "Visible/1/a.bmp 1"])
 @example(["Visible/٣/a.bmp 0"])
 @example(b"Visible/1/\xff.bmp 0")
-def test_anything_else_is_an_error_that_names_the_file(tmp_path, garbage):
+def test_anything_else_is_an_error_that_names_the_file(error_of, tmp_path, garbage):
     path = tmp_path / "garbage.txt"
     path.write_bytes(garbage if isinstance(garbage, bytes) else "\n".join(garbage).encode())
     message = error_of(read_labelled_list, path, "Visible")

@@ -365,7 +365,7 @@ GARBAGE = st.text("0123MDTF.jpg \n\t\r-é\x00", max_size=60) | st.binary(max_siz
 @example("0001M2D1T1F1.jpg\n0001M2D1T1F.1jpg\n")
 @example("12M1D1T1F1.jpg3\nM1D1T1F1.jpg")
 @example("1 2 3 4 5 6\n1 2 3 4\n")
-def test_garbage_is_an_error_with_file_and_line_or_reads_as_line_by_line(tmp_path, garbage):
+def test_garbage_is_an_error_with_file_and_line_or_reads_as_line_by_line(error_of, tmp_path, garbage):
     path = tmp_path / "garbage.txt"
     path.write_bytes(garbage.encode() if isinstance(garbage, str) else garbage)
     for read_file in (files.read_names, read_five_lines, read_five_rows):
@@ -379,15 +379,6 @@ def read_five_lines(path):
 
 def read_five_rows(path):
     return files.read_query_rows(path, 5)
-
-
-def error_of(read_file, path):
-    """The message of the DataError of reading a file; None without one."""
-    try:
-        read_file(path)
-    except DataError as error:
-        return str(error)
-    return None
 
 
 @no_fixture_check
