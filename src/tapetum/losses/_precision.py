@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def in_float32(loss: Callable[P, Tensor]) -> Callable[P, Tensor]:
+def in_float32(loss: Callable[P, R]) -> Callable[P, R]:
     """`loss` with autocast off and half-precision arguments cast to float32; float64 stays float64."""
 
     @wraps(loss)
-    def compute(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+    def compute(*args: P.args, **kwargs: P.kwargs) -> R:
         device = next((a.device.type for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), "cpu")
         with torch.autocast(device, enabled=False):
             widened = [_widen(a) for a in args]

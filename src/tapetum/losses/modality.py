@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tapetum.losses._members import centres_of, is_first, masked_mean
 from tapetum.losses._precision import in_float32
 from tapetum.losses.triplet import pairwise_distance, same_label
 
@@ -34,7 +35,7 @@ def modality_shared_enhancement(features: Tensor, labels: Tensor, infrared: Tens
     person, modality = same_label(labels), same_label(infrared)
     itself = torch.eye(labels.shape[0], dtype=torch.bool, device=labels.device)
     intra, cross = person & modality & ~itself, person & ~modality
-    gap = (_masked_mean(distance, cross) - _masked_mean(distance, intra)).square()
+    gap = (masked_mean(distance, cross) - masked_mean(distance, intra)).square()
     counted = intra.any(1) & cross.any(1)
     return _mean_of_turns(gap, counted, infrared)
 
@@ -53,13 +54,13 @@ def discriminative_center(features: Tensor, labels: Tensor) -> Tensor:
     0.1111
     """
     person = same_label(labels)
-    centres = _centres(features, person)
-    first = ~person.tril(-1).any(1)  # one row stands for each person
+    centres = centres_of(features, person)
+    first = is_first(person)
     distance = pairwise_distance(centres, features)
-    mean_negative = _masked_mean(distance, ~person)
+    mean_negative = masked_mean(distance, ~person)
     hard = ~person & (distance < mean_negative[:, None])
-    negative = torch.where(hard.any(1), _masked_mean(distance, hard), mean_negative)
-    own, away = _masked_mean(_masked_mean(distance, person), first), _masked_mean(negative, first)
+    negative = torch.where(hard.any(1), masked_mean(distance, hard), mean_negative)
+    own, away = masked_mean(masked_mean(distance, person), first), masked_mean(negative, first)
     return torch.where(away > 0, own / away.clamp(min=torch.finfo(away.dtype).tiny), torch.zeros_like(own))
 
 
@@ -80,7 +81,7 @@ def cross_modal_contrastive(
     crossing = ~same_label(infrared)
     logits = (unit @ unit.t() / temperature).masked_fill(~crossing, torch.finfo(unit.dtype).min)
     positive = same_label(labels) & crossing
-    per_row = -_masked_mean(F.log_softmax(logits, dim=1), positive)
+    per_row = -masked_mean(F.log_softmax(logits, dim=1), positive)
     return _mean_of_turns(per_row, positive.any(1), infrared)
 
 
@@ -100,7 +101,7 @@ def multi_modality_alignment(features: Tensor, labels: Tensor, infrared: Tensor)
     distance = (1 - unit @ unit.t()) / 2
     person, crossing = same_label(labels), ~same_label(infrared)
     positive, negative = person & crossing, ~person & crossing
-    per_row = F.softplus(_masked_mean(distance, positive) - _masked_mean(distance, negative))
+    per_row = F.softplus(masked_mean(distance, positive) - masked_mean(distance, negative))
     return _mean_of_turns(per_row, positive.any(1) & negative.any(1), infrared)
 
 
@@ -116,9 +117,9 @@ def center_alignment(features: Tensor, labels: Tensor, infrared: Tensor) -> Tens
     """
     person = same_label(labels)
     visible, other = person & ~infrared, person & infrared
-    gap = (_centres(features, visible) - _centres(features, other)).square().sum(1)
-    first = ~person.tril(-1).any(1)  # one row stands for each person
-    return _masked_mean(gap, first & visible.any(1) & other.any(1))
+    gap = (centres_of(features, visible) - centres_of(features, other)).square().sum(1)
+    first = is_first(person)
+    return masked_mean(gap, first & visible.any(1) & other.any(1))
 
 
 @in_float32
@@ -152,15 +153,5 @@ def squared_gap(features: Tensor, others: Tensor) -> Tensor:
     return (features - others).square().sum(1).mean()
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the last axis of the entries where `mask` is true; 0 where none is."""
-    return values.masked_fill(~mask, 0.0).sum(-1) / mask.sum(-1).clamp(min=1)
-
-
 def _mean_of_turns(per_row: Tensor, counted: Tensor, infrared: Tensor) -> Tensor:
-    return (_masked_mean(per_row, counted & ~infrared) + _masked_mean(per_row, counted & infrared)) / 2
-
-
-def _centres(features: Tensor, members: Tensor) -> Tensor:
-    """Mean of the rows that each line of `members` `[N, N]` names; `[N, D]`."""
-    return members.to(features.dtype) @ features / members.sum(1, keepdim=True).clamp(min=1)
+    return (masked_mean(per_row, counted & ~infrared) + masked_mean(per_row, counted & infrared)) / 2
