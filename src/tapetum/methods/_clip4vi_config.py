@@ -10,7 +10,7 @@ from tapetum.config import Config
 from tapetum.errors import ConfigError
 from tapetum.methods._base import AugmentConfig, BatchConfig, OptimConfig, ScheduleConfig
 from tapetum.methods._clip_method import ClipMethodConfig
-from tapetum.methods._image_towers import Backbone
+from tapetum.methods._image_towers import RESNETS, Backbone
 from tapetum.types import Modality
 
 FeatureName = Literal["g", "f", "bn_g", "bn_f"]
@@ -85,7 +85,7 @@ class Clip4ViReidConfig(ClipMethodConfig):
     """CLIP4VI-ReID's switches; names follow docs/methods/clip4vi-reid.md."""
 
     backbone: Backbone = Field(
-        "ViT-B/16", description="image tower; those called tiny take their sizes from their weights"
+        "RN50", description="image tower; those called tiny take their sizes from their weights"
     )
     frames: int = Field(1, ge=1, description="T, frames a clip; more than one: the mean over frames")
     test_sampling: Literal["chunk-first", "uniform", "dense"] = "chunk-first"
@@ -174,7 +174,7 @@ class Clip4ViReidConfig(ClipMethodConfig):
         """
         loss, ife = self.loss, self.ife.loss
         has_stage_2 = self.use_ife and self.uses_text
-        is_vit = self.backbone in ("ViT-B/16", "tiny")
+        is_vit = self.backbone not in RESNETS
         for is_wrong, message in (
             (
                 not (self.use_hsa or has_stage_2 or (self.use_tsg and self.learns_prompts)),

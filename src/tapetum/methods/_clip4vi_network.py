@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tapetum.methods._clip4vi_config import Clip4ViReidConfig
-from tapetum.methods._clip4vi_towers import FrameEncoder
+from tapetum.methods._clip4vi_towers import create_encoder
 from tapetum.methods._clip_method import Towers
 from tapetum.models.necks import BatchNormNeck
 from tapetum.models.prompts import SharedPrompts
@@ -60,7 +60,7 @@ class Clip4ViNetwork(nn.Module):
 
     def __init__(self, towers: Towers, config: Clip4ViReidConfig, num_identities: int) -> None:
         super().__init__()
-        self.images = FrameEncoder(
+        self.images = create_encoder(
             towers.visual, per_modality=config.modality_stems, freeze_stem=config.freeze_patch_embed
         )
         self.dims = self.images.dims

@@ -51,6 +51,7 @@ class TsgStage(Stage):
     name: ClassVar[str] = "tsg"
     reads_frames: ClassVar[bool] = False
     takes_modalities: ClassVar[tuple[str, ...]] = ("both", "visible", "infrared")
+    settings: ClassVar[tuple[str, ...]] = ("tsg",)
 
     def __init__(self, network: Clip4ViNetwork, config: Clip4ViReidConfig) -> None:
         self.network = network

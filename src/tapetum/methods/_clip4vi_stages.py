@@ -62,6 +62,7 @@ class IfeStage(TowerStage):
 
     name: ClassVar[str] = "ife"
     takes_modalities: ClassVar[tuple[str, ...]] = ("both", "visible", "infrared")
+    settings: ClassVar[tuple[str, ...]] = ("ife", "use_ife", "text_smooth")
 
     def __init__(self, network: Clip4ViNetwork, config: Clip4ViReidConfig) -> None:
         super().__init__(network, config)
@@ -111,6 +112,10 @@ class HsaStage(TowerStage):
 
     name: ClassVar[str] = "hsa"
     takes_views: ClassVar[bool] = True
+    settings: ClassVar[tuple[str, ...]] = (
+        *("use_hsa", "tune_prompts", "neck_bias", "loss", "wrt_on", "label_smooth"),
+        *("batches", "augment", "optim", "schedule", "test_feature", "normalise_parts"),
+    )
 
     def __init__(self, network: Clip4ViNetwork, config: Clip4ViReidConfig) -> None:
         super().__init__(network, config)
@@ -231,6 +236,12 @@ class HsaStage(TowerStage):
         temperature = 1 / self.config.logit_scale
         terms = [supervised_contrastive(a, b, labels, labels, temperature) for a, b in ways]
         return torch.stack(terms).sum()
+
+
+class HsaAfterTsg(HsaStage):
+    """HSA where IFE is left out: what comes before may be of a run that goes on with IFE."""
+
+    settings: ClassVar[tuple[str, ...]] = (*IfeStage.settings, *HsaStage.settings)
 
 
 def _norm_parameters(network: nn.Module) -> set[nn.Parameter]:

@@ -19,8 +19,9 @@ from tapetum.methods._base import Method, MethodConfig, Stage
 from tapetum.methods._clip4vi_config import Clip4ViReidConfig
 from tapetum.methods._clip4vi_network import Clip4ViNetwork, ClipFeatures
 from tapetum.methods._clip4vi_prompt_stage import TsgStage
-from tapetum.methods._clip4vi_stages import HsaStage, IfeStage
+from tapetum.methods._clip4vi_stages import HsaAfterTsg, HsaStage, IfeStage
 from tapetum.methods._clip_method import build_towers
+from tapetum.models.backbones.clip_resnet_variants import ResNetVariant
 from tapetum.models.streams import Segment, segments_of
 from tapetum.types import Id, Modality, Preprocessing
 
@@ -113,7 +114,11 @@ class Clip4ViReid(Method):
 
     def __init__(self, config: Clip4ViReidConfig, num_identities: int, num_cameras: int) -> None:
         config.check()
-        towers, config = build_towers(config, with_text=config.uses_text)
+        resnet: ResNetVariant = {
+            "stems": 2 if config.modality_stems else 1,
+            "stem_relus": 1 if config.csdn_stem else 3,
+        }
+        towers, config = build_towers(config, with_text=config.uses_text, resnet=resnet)
         super().__init__(config, num_identities, num_cameras)
         self.network = Clip4ViNetwork(towers, config, num_identities)
 
@@ -141,7 +146,7 @@ class Clip4ViReid(Method):
         if config.use_ife and config.uses_text:
             stages.append(IfeStage(network, config))
         if config.use_hsa:
-            stages.append(HsaStage(network, config))
+            stages.append((HsaStage if config.use_ife else HsaAfterTsg)(network, config))
         return stages
 
     def encode(
