@@ -48,6 +48,23 @@ def row_styles(names: Sequence[str], highlighted: str) -> dict[str, RowStyle]:
     return {**styles, **fixed}
 
 
+def line_styles(names: Sequence[str]) -> dict[str, RowStyle]:
+    """A style for each line of one plot: modalities in their own colours, each other its own hue and dash.
+
+    >>> {name: style.colour for name, style in line_styles(["visible", "infrared to text", "both"]).items()}
+    {'visible': 'visible', 'infrared to text': 'infrared', 'both': 'row-3'}
+    """
+    if len(names) == 1:
+        return {names[0]: RowStyle("accent", (), 1.8)}
+    own = {modality.value: RowStyle(colour, (), 1.8) for modality, colour in MODALITIES.items()}
+    styles = {}
+    for i, name in enumerate(names):
+        hue, dashes = ROWS[i % len(ROWS)], _DASHES[i % len(_DASHES)]
+        found = own.pop(name.partition(" ")[0], None)
+        styles[name] = found or RowStyle(hue, dashes, 1.8)
+    return styles
+
+
 def learning_plot(
     curve: Curve, stages: Sequence[tuple[str, int]], *, name: str, colour: str = "accent"
 ) -> str:
@@ -59,20 +76,47 @@ def learning_plot(
         name: Id prefix of the plot.
         colour: Name in the palette.
     """
-    shown = curve.averaged(_POINTS)
+    style = RowStyle(colour, (), 1.8)
+    return monitor_plot({curve.name: curve}, {curve.name: style}, stages, name=name, title=curve.name)
+
+
+def monitor_plot(
+    curves: Mapping[str, Curve],
+    styles: Mapping[str, RowStyle],
+    stages: Sequence[tuple[str, int]],
+    *,
+    name: str,
+    title: str,
+) -> str:
+    """Several logged quantities of one kind over the steps of training, as `learning_plot` draws one.
+
+    Args:
+        curves: By the name under which `styles` has them.
+        styles: A style for each.
+        stages: (name, first step).
+        name: Id prefix of the plot.
+        title: What is measured, for readers who do not see it.
+    """
 
     def draw(axes: Axes) -> None:
         for _, first in stages[1:]:
             axes.axvline(first, color=light("muted"), linewidth=1, dashes=(2, 2))
-        marker = "o" if len(shown.steps) < 25 else ""
-        axes.plot(shown.steps, shown.values, color=light(colour), linewidth=1.8, marker=marker, markersize=4)
+        for label, curve in curves.items():
+            _draw_line(axes, curve.averaged(_POINTS), styles[label])
         axes.set_xlabel("step")
         axes.locator_params(nbins=4)
         axes.ticklabel_format(axis="y", scilimits=(-2, 4))
         axes.yaxis.get_offset_text().set(color=light("muted"), size=10)
         axes.margins(x=0.02)
 
-    return svg_plot(draw, name=name, title=f"{curve.name} over training steps", width=270, height=165)
+    return svg_plot(draw, name=name, title=f"{title} over training steps", width=270, height=165)
+
+
+def _draw_line(axes: Axes, shown: Curve, style: RowStyle) -> None:
+    marker = "o" if len(shown.steps) < 25 else ""
+    (line,) = axes.plot(shown.steps, shown.values, color=light(style.colour), marker=marker, markersize=4)
+    line.set_linewidth(style.width)
+    line.set_dashes(style.dashes)
 
 
 def cmc_plot(

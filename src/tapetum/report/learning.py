@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tapetum.report.figures import learning_plot
+from tapetum.report.figures import learning_plot, line_styles, monitor_plot
+from tapetum.report.sections import LegendEntry, legend_of
 from tapetum.report.training_log import Curve, TrainingLog, read_training_log
 
 
 @dataclass(frozen=True, slots=True)
 class LearningPlot:
-    """One quantity: heading, `<svg>` text, and where it started and ended."""
+    """One quantity, or several of one kind: heading, `<svg>` text, and where they started and ended."""
 
     title: str
     svg: str
     note: str
+    legend: tuple[LegendEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,18 @@ def describe_learning(source: Path | Iterable[Mapping[str, Any]] | None) -> Lear
         "carries over to people who are not trained on; one that falls while the losses still go down shows "
         "over-fitting.",
     )
+    monitors = PlotGroup(
+        "Monitors",
+        _monitor_plots(log),
+        "What the method measures of itself while it learns, by the names it gives; no part of what is "
+        "minimised. A line that moves from one stage to the next shows what that stage did.",
+    )
     rates = PlotGroup(
         "Learning rate",
         _plots(log, log.rates, "rate", "visible"),
         "The rate of each parameter group as scheduled: look here first for the cause of a jump in a loss.",
     )
-    groups = tuple(group for group in (losses, validation, rates) if group.plots)
+    groups = tuple(group for group in (losses, validation, monitors, rates) if group.plots)
     return Learning(groups, log.not_finite) if groups or log.not_finite else None
 
 
@@ -74,6 +82,28 @@ def _plots(log: TrainingLog, curves: Iterable[Curve], prefix: str, colour: str) 
         )
         for number, curve in enumerate(curves)
     )
+
+
+def _monitor_plots(log: TrainingLog) -> tuple[LearningPlot, ...]:
+    """A plot per group of monitors: what stands before the first slash of their names."""
+    groups: dict[str, dict[str, Curve]] = {}
+    for curve in log.monitors:
+        group, _, name = curve.name.partition("/")
+        groups.setdefault(group, {})[name or group] = curve
+    return tuple(
+        _monitor_plot(log, group, curves, f"monitor-{number}")
+        for number, (group, curves) in enumerate(groups.items())
+    )
+
+
+def _monitor_plot(log: TrainingLog, group: str, curves: Mapping[str, Curve], name: str) -> LearningPlot:
+    styles = line_styles(list(curves))
+    svg = monitor_plot(curves, styles, log.stages, name=name, title=group)
+    if len(curves) == 1:
+        ((only, curve),) = curves.items()
+        return LearningPlot(group if only == group else f"{group}, {only}", svg, _ends(curve))
+    note = "; ".join(f"{label}: {_ends(curve)}" for label, curve in curves.items())
+    return LearningPlot(group, svg, note, tuple(legend_of(styles)))
 
 
 def _ends(curve: Curve) -> str:

@@ -120,7 +120,11 @@ def tiles(data: ReportData) -> list[Tile]:
 
 def row_legend(data: ReportData) -> list[LegendEntry]:
     """One entry per row of the tables, in their order and in the style of its curves."""
-    styles = _styles(data)
+    return legend_of(_styles(data))
+
+
+def legend_of(styles: Mapping[str, RowStyle]) -> list[LegendEntry]:
+    """An entry for each style, in their order."""
     return [
         LegendEntry(name, style.colour, style.width, " ".join(f"{d:g}" for d in style.dashes))
         for name, style in styles.items()

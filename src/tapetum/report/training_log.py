@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from tapetum.errors import DataError
 
+_MONITORS = "monitors"
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -48,6 +50,7 @@ class TrainingLog:
         losses: One curve per named loss.
         rates: Learning rate, one curve per parameter group where the log names groups.
         validation: One curve per validation figure.
+        monitors: One curve per figure that the method measured of itself, by "group/name".
         stages: (name, first step) in order; steps count through all stages.
         not_finite: How many logged values were NaN or infinite, and so are in no curve.
     """
@@ -57,6 +60,7 @@ class TrainingLog:
     validation: tuple[Curve, ...]
     stages: tuple[tuple[str, int], ...]
     not_finite: int = 0
+    monitors: tuple[Curve, ...] = ()
 
 
 def read_training_log(source: Path | Iterable[Mapping[str, Any]]) -> TrainingLog:
@@ -99,39 +103,55 @@ def _placed(records: Iterable[Mapping[str, Any]]) -> list[tuple[str, int, Mappin
         step = record.get("step")
         if isinstance(step, int) and not isinstance(step, bool):
             steps = stages.setdefault(str(record.get("stage", "")), {})
-            steps[step] = {**steps.get(step, {}), **record}
+            steps[step] = _merged(steps.get(step, {}), record)
     placed: list[tuple[str, int, Mapping[str, Any]]] = []
     for stage, steps in stages.items():
         last = placed[-1][1] if placed else -1
-        offset = last + 1 if min(steps) <= last else 0
+        offset = last + 1 if _first_step(steps) <= last else 0
         placed += [(stage, step + offset, steps[step]) for step in sorted(steps)]
     return placed
 
 
+def _merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Both records of one step; what several hooks measured there stands side by side."""
+    both = [record[_MONITORS] for record in (earlier, later) if isinstance(record.get(_MONITORS), Mapping)]
+    monitors = {_MONITORS: {key: value for found in both for key, value in found.items()}} if both else {}
+    return {**earlier, **later, **monitors}
+
+
+def _first_step(steps: Mapping[int, Mapping[str, Any]]) -> int:
+    """The first step that trained; hooks before it measure at the last one of the stage before."""
+    return min((step for step, record in steps.items() if "losses" in record), default=min(steps))
+
+
 def _collect(placed: Iterable[tuple[str, int, Mapping[str, Any]]]) -> TrainingLog:
-    found: dict[str, dict[str, list[tuple[int, float]]]] = {"losses": {}, "lr": {}, "validation": {}}
+    found: dict[str, dict[str, list[tuple[int, float]]]] = {
+        kind: {} for kind in ("losses", "lr", "validation", _MONITORS)
+    }
     stages: dict[str, int] = {}
     not_finite = 0
     for stage, step, record in placed:
         stages.setdefault(stage, step)
         for kind, curves in found.items():
-            for name, value in _numbers(record.get(kind), ""):
+            for name, value in _numbers(record.get(kind, {}), ""):
                 if math.isfinite(value):
                     curves.setdefault(name or kind, []).append((step, value))
                 else:
                     not_finite += 1
-    losses, rates, validation = (_curves(curves) for curves in found.values())
-    return TrainingLog(losses, rates, validation, tuple(stages.items()), not_finite)
+    losses, rates, validation, monitors = (_curves(curves) for curves in found.values())
+    return TrainingLog(losses, rates, validation, tuple(stages.items()), not_finite, monitors)
 
 
 def _numbers(value: Any, name: str) -> Iterator[tuple[str, float]]:
-    """Every number in a nesting of mappings and lists, with its dotted name."""
+    """Every number in a nesting of mappings and lists, with its dotted name; null stands for NaN."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _numbers(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _numbers(inner, f"{name}.{index}" if name else str(index))
+    elif value is None:
+        yield name, math.nan
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield name, float(value)
 

@@ -18,6 +18,34 @@ def test_groups_come_in_order_and_only_with_plots():
     assert "Stages: prompts from step 0, encoder from step 3" in losses.caption
 
 
+MONITORS = [
+    {
+        "kind": "monitor",
+        "step": 2,
+        "stage": "prompts",
+        "monitors": {"top-1/visible": 0.1, "top-1/infrared": 0},
+    },
+    {"kind": "monitor", "step": 2, "stage": "prompts", "monitors": {"gap": 3.5, "norm/text": 9.0}},
+    {"kind": "monitor", "step": 5, "stage": "encoder", "monitors": {"top-1/visible": 0.9, "gap": None}},
+]
+
+
+def test_monitors_have_one_plot_per_group():
+    found = describe_learning([*RECORDS, *MONITORS])
+    assert [g.title for g in found.groups] == ["Losses", "Monitors", "Learning rate"]
+    plots = found.groups[1].plots
+    assert [p.title for p in plots] == ["top-1", "gap", "norm, text"]
+    assert [(e.label, e.colour) for e in plots[0].legend] == [
+        ("visible", "visible"),
+        ("infrared", "infrared"),
+    ]
+    assert plots[0].note == "visible: 0.1 at step 2, 0.9 at the end; infrared: 0 at step 2, 0 at the end"
+    assert plots[1].legend == ()
+    assert plots[0].svg.count("<path") > plots[1].svg.count("<path")
+    assert "top-1 over training steps" in plots[0].svg
+    assert found.not_finite == 1
+
+
 def test_one_stage_is_not_named():
     assert "Stages" not in describe_learning(RECORDS[:3]).groups[0].caption
 

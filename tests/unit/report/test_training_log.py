@@ -44,6 +44,35 @@ def test_a_resumed_run_overwrites_the_steps_it_repeats():
     assert log.losses[0].values.tolist() == [0.0, 1.5, 2.5]
 
 
+def test_monitors_of_one_step_stand_side_by_side_with_its_line():
+    log = read_training_log(
+        [
+            record(7, losses={"a": 1.0}, monitors={"norm/body": 2.0}),
+            record(7, monitors={"top-1/visible": 0.5}),
+            record(7, monitors={"top-1/infrared": 0.25, "top-1/nothing": None}),
+            record(8, monitors={"top-1/visible": 0.75}),
+        ]
+    )
+    assert {c.name: (c.steps.tolist(), c.values.tolist()) for c in log.monitors} == {
+        "norm/body": ([7], [2.0]),
+        "top-1/visible": ([7, 8], [0.5, 0.75]),
+        "top-1/infrared": ([7], [0.25]),
+    }
+    assert log.losses[0].values.tolist() == [1.0]
+    assert log.not_finite == 1
+
+
+def test_what_is_measured_before_a_stage_s_first_step_moves_no_step():
+    """Hooks write at the last step of the stage before, which is no sign that steps begin anew."""
+    one = [record(0, "one", monitors={"a/b": 0.0}), *(record(i, "one", losses={"a": 1.0}) for i in (3, 6))]
+    end = [record(6, "one", monitors={"a/b": 1.0})]
+    two = [record(6, "two", monitors={"a/b": 2.0}), record(9, "two", losses={"a": 1.0})]
+    log = read_training_log([*one, *end, *two])
+    assert log.losses[0].steps.tolist() == [3, 6, 9]
+    assert log.monitors[0].steps.tolist() == [0, 6, 6]
+    assert log.stages == (("one", 0), ("two", 6))
+
+
 def test_values_that_are_not_finite_are_counted_not_drawn():
     log = read_training_log(
         [record(0, losses={"a": 1.0}), record(1, losses={"a": float("nan"), "b": float("inf")})]
