@@ -31,7 +31,7 @@ def write_page(path: Path, table: Mapping[str, Any]) -> Path:
     blocks = [block for block in table["data"] if any("scores" in row for row in block["rows"])]
     content = {
         "title": table["title"],
-        "about": table["about"],
+        "summary": table["about"],
         "plan": describe_plan(table),
         "is_synthetic": any(block["synthetic"] for block in blocks),
         "blocks": [_block(block, f"plot-{i}") for i, block in enumerate(blocks)],
