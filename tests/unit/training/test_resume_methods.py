@@ -53,6 +53,12 @@ LSMRL = {
     "prompt_learning": {"schedule": {"epochs": 1, "steps_per_epoch": 4, "warmup_epochs": 0}},
 }
 X_REID = {**COMMON, "weights": "none"}
+VIEWS = {
+    **COMMON,
+    "augment": {"exchanged_view": True},
+    "optim": {"algorithm": "sgd", "lr": 0.01},
+    "schedule": {"epochs": 2, "steps_per_epoch": "from-data", "warmup_epochs": 1},
+}
 SHORT = {"schedule": {"epochs": 1, "steps_per_epoch": 4, "warmup_epochs": 0}}
 CLIP4VI = {
     **COMMON,
@@ -84,6 +90,7 @@ def run(data, method, out, overrides, *options, die_at=-1):
     ("method", "overrides", "deaths"),
     [
         ("small-cnn", COMMON, [5]),
+        ("small-cnn", VIEWS, [5]),
         ("lsmrl", LSMRL, [3, 5]),
         ("x-reid", X_REID, [5]),
         ("x-reid", {**X_REID, "rebuild_memory_each_epoch": True}, [6]),
