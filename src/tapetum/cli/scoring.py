@@ -31,6 +31,16 @@ from tapetum.cli._sources import (
     RunArgument,
     SplitOption,
 )
+from tapetum.cli.robustness import (
+    CellsOption,
+    CorruptionRequest,
+    CorruptOption,
+    CorruptSideOption,
+    ReportOption,
+    ScoringRules,
+    SeverityOption,
+    evaluate_corrupted,
+)
 from tapetum.data.datasets import DataSpec
 from tapetum.files import replace_text
 from tapetum.types import Embeddings
@@ -76,11 +86,16 @@ def evaluate_command(
     data: DataOfRunOption = None,
     protocol: ProtocolOption = None,
     root: RootOption = None,
-    seed: Annotated[int, typer.Option(help="Of protocols that draw their galleries.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of protocols that draw their galleries, and of --corrupt.")] = 0,
     rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours.")] = False,
     confidence: Annotated[int, typer.Option(help="Samples of people for intervals; 0: none.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this file.")] = None,
     per_query: Annotated[Path | None, typer.Option(help="Parquet file for what each query found.")] = None,
+    corrupt: CorruptOption = None,
+    severity: SeverityOption = None,
+    corrupt_side: CorruptSideOption = None,
+    report: ReportOption = None,
+    out: CellsOption = None,
     sampling: SamplingOption = None,
     flip: Flip = False,
     batch_size: BatchSize = 32,
@@ -100,6 +115,12 @@ def evaluate_command(
     if rerank and per_query is not None:
         raise ValueError("--per-query lists what embeddings find by themselves; it does not go with --rerank")
     encoding = Encoding(sampling, batch_size, workers, precision, flip)
+    request = CorruptionRequest(corrupt, severity, corrupt_side, out, report)
+    request.check(confidence=confidence, per_query=per_query)
+    if request.corrupt is not None:
+        how = ScoringRules(protocol, root, seed, rerank, encoding, device)
+        evaluate_corrupted(sources, data, request, how, json_file)
+        return
     rules = _Rules(protocol, seed, rerank, device)
     scored = [_score(open_source(source, data, root, encoding, device), data, rules) for source in sources]
     found = combine([evaluation for _, evaluation in scored])

@@ -42,12 +42,13 @@ class HeatCell:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """A grid of figures, cameras of queries down and cameras of the gallery across."""
+    """A grid of figures, such as cameras of queries down and cameras of the gallery across."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[HeatCell, ...]], ...]
     note: str
+    corner: str = "queries"
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,8 @@ class _Subject:
             return np.arange(len(self.tracklets))
         corruption = self._corruptions[cell[0]]
         changed = [corruption.applies_to(self.tracklets[int(row)].modality) for row in self._side]
-        return self._side[np.array(changed, dtype=bool)]
+        found: Rows = self._side[np.array(changed, dtype=bool)]
+        return found
 
     def _clean_embeddings(self, progress: Progress | None) -> Embeddings:
         """Embeddings of the tracklets as they are, made once."""
@@ -161,7 +162,8 @@ class _Subject:
         if side in ("query", "gallery"):
             trials = self.protocol.trials(self.tracklets, self.plan.seed, self.root)
             listed = [trial.query if side == "query" else trial.gallery for trial in trials]
-            return np.unique(np.concatenate(listed))
+            found: Rows = np.unique(np.concatenate(listed))
+            return found
         return np.flatnonzero([is_on_side(t.modality, side) for t in self.tracklets])
 
 

@@ -81,7 +81,7 @@ class RobustnessPlan:
 def applicable(
     corruptions: Sequence[Corruption], tracklets: TrackletSet, side: Side = "both"
 ) -> tuple[Corruption, ...]:
-    """The corruptions that can happen to a modality that is on this side, and of which there are tracklets."""
+    """The corruptions that can happen to a modality that is on this side and has tracklets."""
     seen = {t.modality for t in tracklets if is_on_side(t.modality, side)}
     return tuple(corruption for corruption in corruptions if corruption.modalities & seen)
 
