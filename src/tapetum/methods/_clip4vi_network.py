@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -113,9 +114,10 @@ class Clip4ViNetwork(nn.Module):
         """
         if self.text is None or not self.prompts:
             raise RuntimeError("this network was built without prompts that learn")
-        made = [self.prompts[name](labels) for name, labels in wanted.items()]
-        tokens = [embeddings for embeddings, _ in made]
-        texts = self.text.encode_embeddings(torch.cat(tokens), made[0][1])
+        learners = {name: cast(SharedPrompts, self.prompts[name]) for name in wanted}
+        first = next(iter(learners.values()))
+        tokens = [learners[name].own_tokens(labels) for name, labels in wanted.items()]
+        texts = self.text.encode_embeddings(torch.cat(tokens), first.end, prefix=first.prefix)
         parts = texts.split_with_sizes([len(some) for some in tokens])
         return dict(zip(wanted, parts, strict=True))
 

@@ -65,6 +65,14 @@ class SharedPrompts(nn.Module):
         before, after = (part.expand(tokens.shape[0], -1, -1) for part in (self.prefix, self.suffix))
         return torch.cat([before, tokens, after], dim=1), self.end
 
+    def own_tokens(self, labels: Tensor | None = None) -> Tensor:
+        """Token embeddings `[I, L - P, W]` without the P tokens of `prefix`; `labels` as in `forward`.
+
+        With them, `text.encode_embeddings(prompts.own_tokens(), prompts.end, prefix=prompts.prefix)` runs the
+        words that all prompts begin with once for all.
+        """
+        return self(labels)[0][:, self.prefix.shape[0] :]  # type: ignore[no-any-return]
+
 
 def _check_fit(text: TextTransformer, template: PromptTemplate, identities: int) -> None:
     config = text.config

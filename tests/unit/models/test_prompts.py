@@ -40,6 +40,14 @@ def test_features_equal_the_text_tower_with_replaced_words(text, prompts):
     torch.testing.assert_close(features[3], text(ids)[0], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("labels", [None, torch.tensor([4, 0, 4])])
+def test_features_are_the_same_with_the_common_words_run_once(text, prompts, labels):
+    own = prompts.own_tokens(labels)
+    assert torch.equal(own, prompts(labels)[0][:, 2:])
+    found = text.encode_embeddings(own, prompts.end, prefix=prompts.prefix)
+    torch.testing.assert_close(found, text.encode_embeddings(*prompts(labels)), atol=1e-6, rtol=1e-5)
+
+
 def test_labels_choose_prompts(prompts):
     labels = torch.tensor([4, 0, 4])
     assert torch.equal(prompts(labels)[0], prompts()[0][labels])

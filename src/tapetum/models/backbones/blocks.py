@@ -54,7 +54,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, /) -> Tensor:
 
 
 def attend_causally(q: Tensor, k: Tensor, v: Tensor, /) -> Tensor:
-    """`attend` where token i sees tokens 0..i only (the text transformer); the queries must not be cut."""
+    """`attend` where a token sees itself and those before it only (the text transformer).
+
+    With fewer queries than keys, the queries are those of the last tokens.
+    """
     return _mix(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), causal=True).transpose(1, 2)
 
 
@@ -67,11 +70,17 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     if q.device.type == "cpu" and q.dtype is torch.bfloat16 and q.requires_grad:
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         if causal:
-            length = k.shape[-2]
-            hidden = torch.ones(length, length, dtype=torch.bool, device=q.device).triu(1)
-            scores = scores.masked_fill(hidden, -torch.inf)
+            scores = scores.masked_fill(~_seen(q, k), -torch.inf)
         return torch.softmax(scores, dim=-1) @ v
+    if causal and q.shape[-2] < k.shape[-2]:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=_seen(q, k))
     return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+
+def _seen(q: Tensor, k: Tensor) -> Tensor:
+    """Bool `[Lq, L]`: which of the L keys a query sees, where the queries are those of the last tokens."""
+    length, keys = q.shape[-2], k.shape[-2]
+    return torch.ones(length, keys, dtype=torch.bool, device=q.device).tril(keys - length)
 
 
 def quick_gelu(x: Tensor) -> Tensor:

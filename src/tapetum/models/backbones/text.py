@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tapetum.models.backbones.blocks import Activation, Tower, attend_causally
+from tapetum.models.backbones.blocks import Activation, AttentionPattern, Tower, attend, attend_causally
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,37 @@ class TextConfig:
 
 TEXT_B = TextConfig()
 """The text tower of CLIP ViT-B/16."""
+
+
+class _Remembered:
+    """A pattern that keeps the keys and values it was given.
+
+    Attributes:
+        keys: `[N, L, heads, head_dim]`, once it was called.
+        values: The same of the values.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, pattern: AttentionPattern) -> None:
+        self._pattern = pattern
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, /) -> Tensor:
+        self.keys, self.values = k, v
+        return self._pattern(q, k, v)
+
+
+class _After:
+    """A pattern over a row's own tokens behind those of a prefix that all rows share."""
+
+    def __init__(self, prefix: _Remembered, pattern: AttentionPattern) -> None:
+        self._prefix, self._pattern = prefix, pattern
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, /) -> Tensor:
+        shape = (k.shape[0], -1, -1, -1)
+        keys = torch.cat([self._prefix.keys.expand(shape), k], dim=1)
+        return self._pattern(q, keys, torch.cat([self._prefix.values.expand(shape), v], dim=1))
 
 
 class TextTransformer(Tower):
@@ -82,22 +113,34 @@ class TextTransformer(Tower):
         embeddings = self.embed_tokens(ids[:, : last + 1])
         return self.encode_embeddings(embeddings, last if first == last else end)
 
-    def encode_embeddings(self, embeddings: Tensor, end: Tensor | int) -> Tensor:
+    def encode_embeddings(
+        self, embeddings: Tensor, end: Tensor | int, *, prefix: Tensor | None = None
+    ) -> Tensor:
         """Joint embeddings `[N, output_dim]` of token embeddings; gradients flow back to them.
 
         Args:
             embeddings: `[N, L, W]` without positions, L up to the context length.
             end: Position of the end token: int64 `[N]`, or one for all rows (cheaper: later positions are not
                 run, and the last block computes that one token).
+            prefix: `[P, W]`, embeddings of tokens that every row begins with and `embeddings` leaves out;
+                `end` counts them too. They see nothing of the rows, so they are run once for all: equal
+                numbers.
 
         Raises:
-            ValueError: More positions than the context has, or an `end` outside the text.
+            ValueError: More positions than the context has, an `end` outside the text, or a prefix where rows
+                end in different places.
         """
-        length = embeddings.shape[1]
+        length = embeddings.shape[1] + (0 if prefix is None else prefix.shape[0])
         if length > self.config.context_length:
             raise ValueError(f"{length} tokens given to a text tower of {self.config.context_length}")
         if isinstance(end, int):
+            if not 0 <= end < length:
+                raise ValueError(f"end token at position {end} of {length} tokens")
+            if prefix is not None:
+                return self._encode_after(prefix, embeddings, end)
             return self._encode_common_end(embeddings, end)
+        if prefix is not None:
+            raise ValueError("a common prefix needs one end for all rows")
         x = embeddings + self.positional_embedding[:length]
         for index in range(len(self.blocks)):
             x = self.run_block(index, x, attend_causally)
@@ -105,13 +148,23 @@ class TextTransformer(Tower):
 
     def _encode_common_end(self, embeddings: Tensor, end: int) -> Tensor:
         """The end token sees all tokens before it: in the last block it leads the row as the only query."""
-        if not 0 <= end < embeddings.shape[1]:
-            raise ValueError(f"end token at position {end} of {embeddings.shape[1]} tokens")
         x = embeddings[:, : end + 1] + self.positional_embedding[: end + 1]
         last = len(self.blocks) - 1
         for index in range(last):
             x = self.run_block(index, x, attend_causally)
         return self._finish(self.run_block(last, x.roll(1, dims=1), queries=1)[:, 0])
+
+    def _encode_after(self, prefix: Tensor, embeddings: Tensor, end: int) -> Tensor:
+        """The rows' own tokens, which in each block also see the keys and values of the common prefix."""
+        first, last = prefix.shape[0], len(self.blocks) - 1
+        common = (prefix + self.positional_embedding[:first])[None]
+        x = embeddings[:, : end + 1 - first] + self.positional_embedding[first : end + 1]
+        for index, block in enumerate(self.blocks.children()):
+            seen = _Remembered(attend_causally)
+            common = block(common, seen)
+            if index < last:
+                x = self.run_block(index, x, _After(seen, attend_causally))
+        return self._finish(self.run_block(last, x.roll(1, dims=1), _After(seen, attend), queries=1)[:, 0])
 
     def _finish(self, tokens: Tensor) -> Tensor:
         return self.projection(self.ln_final(tokens))  # type: ignore[no-any-return]

@@ -187,13 +187,15 @@ def test_hsa_computes_the_text_of_each_person_of_the_batch_once(small, monkeypat
     stage, seen = small.begin(method, "hsa"), []
     real = method.network.text.encode_embeddings
 
-    def record(embeddings, end):
-        seen.append(tuple(embeddings.shape))
-        return real(embeddings, end)
+    def record(embeddings, end, prefix):
+        seen.append((tuple(embeddings.shape), tuple(prefix.shape)))
+        return real(embeddings, end, prefix=prefix)
 
     monkeypatch.setattr(method.network.text, "encode_embeddings", record)
     stage.step(small.make_batch())
-    assert seen == [(3, 9, 16)]  # people, positions in use of 12, width
+    assert seen == [
+        ((3, 6, 16), (3, 16))
+    ]  # own positions of 3 people; 3 common words; nothing behind the end
 
 
 def test_gradient_of_the_contrast_reaches_prompts_and_tower_that_of_i2t_the_tower_alone(small):

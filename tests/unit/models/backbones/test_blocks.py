@@ -56,6 +56,17 @@ def test_attention_of_fewer_queries(qkv):
     torch.testing.assert_close(attend(q[:, :2], k, v), attend(q, k, v)[:, :2])
 
 
+def test_causal_attention_of_the_last_tokens(qkv):
+    q, k, v = qkv
+    whole = attend_by_loop(q, k, v, causal=True)
+    for kept in (1, 2, q.shape[1]):
+        torch.testing.assert_close(attend_causally(q[:, -kept:], k, v), whole[:, -kept:])
+        half = [x.bfloat16().requires_grad_() for x in (q[:, -kept:], k, v)]
+        torch.testing.assert_close(
+            attend_causally(*half), whole[:, -kept:], atol=0.05, rtol=0.05, check_dtype=False
+        )
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_attention_trained_in_bfloat16_equals_the_loop(qkv, causal):
     """On a processor this way has products of its own; values and gradients agree up to the number type."""

@@ -75,6 +75,50 @@ def test_embeddings_in_place_of_ids(tower):
     torch.testing.assert_close(tower.encode_embeddings(embeddings, torch.full((3,), 6)), expected)
 
 
+@pytest.mark.parametrize("first", [1, 4, 6])
+def test_a_common_prefix_is_run_once_and_changes_nothing(tower, first):
+    tower = tower.double()
+    embeddings = torch.randn(3, 9, 32, dtype=torch.float64)
+    embeddings[:, :first] = embeddings[0, :first]
+    embeddings.requires_grad_()
+    rows = []
+    tower.blocks[1].register_forward_hook(lambda _, args, __: rows.append(tuple(args[0].shape[:2])))
+    prefix = embeddings[0, :first].detach()
+    found = tower.encode_embeddings(embeddings[:, first:], 7, prefix=prefix)
+    assert rows == [(1, first), (3, 8 - first)]
+    expected = tower.encode_embeddings(embeddings, 7)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
+    for one, other in zip(
+        *(torch.autograd.grad(x.square().sum(), embeddings, retain_graph=True) for x in (found, expected)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one[:, first:], other[:, first:], atol=1e-11, rtol=1e-9)
+
+
+def test_gradients_of_the_weights_count_a_common_prefix(tower):
+    tower = tower.double()
+    embeddings = torch.randn(1, 9, 32, dtype=torch.float64).repeat(2, 1, 1)
+    embeddings[:, 5] += 1
+    ways = (
+        tower.encode_embeddings(embeddings, 8),
+        tower.encode_embeddings(embeddings[:, 3:], 8, prefix=embeddings[0, :3]),
+    )
+    weights = [p for name, p in tower.named_parameters() if "token_embedding" not in name]
+    one, other = (torch.autograd.grad(x.square().sum(), weights) for x in ways)
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-8)
+
+
+def test_a_common_prefix_needs_a_common_end(tower):
+    rest, prefix = torch.randn(2, 4, 32), torch.randn(3, 32)
+    with pytest.raises(ValueError, match="one end for all rows"):
+        tower.encode_embeddings(rest, torch.tensor([5, 6]), prefix=prefix)
+    with pytest.raises(ValueError, match="end token at position 7 of 7"):
+        tower.encode_embeddings(rest, 7, prefix=prefix)
+    with pytest.raises(ValueError, match="78 tokens given"):
+        tower.encode_embeddings(torch.randn(1, 75, 32), 7, prefix=prefix)
+
+
 def test_gradients_reach_embeddings_equally_by_both_ways(tower):
     embeddings = torch.randn(2, 9, 32, requires_grad=True)
     found = [
