@@ -209,6 +209,13 @@ class Stage(ABC):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Named losses, each a scalar float32, of a batch with normalised clips (see `Batch`)."""
 
+    def check(self, batch: Batch) -> None:  # noqa: B027
+        """Hook: refuse a batch that `step` could not use, on the host, before it moves to its device.
+
+        Raises:
+            DataError: Such a batch; the message names rows and labels.
+        """
+
     def before_stage(self, context: StageContext) -> None:  # noqa: B027
         """Hook: once before the first step of the stage (cache features, fill memories)."""
 
@@ -268,6 +275,17 @@ class Method(nn.Module, ABC):
     def reads_cameras(self) -> bool:
         """Whether embeddings depend on the camera, so that training needs to know each tracklet's."""
         return False
+
+    @property
+    def training_parts(self) -> tuple[str, ...]:
+        """Modules that nothing but training needs, by name: checkpoints hold them, model files do not."""
+        return ()
+
+    def drop_training_parts(self) -> None:
+        """Delete the modules of `training_parts`; `encode` gives what it gave, training is over."""
+        for name in self.training_parts:
+            owner, _, leaf = name.rpartition(".")
+            delattr(self.get_submodule(owner), leaf)
 
     @property
     def preprocessing(self) -> Preprocessing:

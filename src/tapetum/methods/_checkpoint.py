@@ -87,7 +87,8 @@ def save_method(
 def load_method(path: Path) -> StoredMethod:
     """Rebuild a method from its file alone: a model file, or a checkpoint that training resumes from.
 
-    A training checkpoint gives its averaged weights where it holds them, else the plain ones.
+    A training checkpoint gives its averaged weights where it holds them, else the plain ones. A method from a
+    model file is without its `training_parts`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -104,6 +105,7 @@ def load_method(path: Path) -> StoredMethod:
         assign_tensors(all_tensors(method), {**_under(MODEL, tensors), **_under(AVERAGED, tensors)}, path)
     else:
         assign_tensors(stored_tensors(method), tensors, path)
+        method.drop_training_parts()
     found = fingerprint(method)
     if kind == FORMAT and found != header["fingerprint"]:
         raise CheckpointError(f"{path}: the content does not match its fingerprint; the file was altered")
@@ -157,9 +159,14 @@ def fingerprint(method: Method) -> str:
 
 
 def stored_tensors(method: Method) -> dict[str, Tensor]:
-    """Parameters and persistent buffers by name, detached; a tensor with several names appears once."""
+    """What a model file holds: parameters and persistent buffers by name, detached, each tensor once.
+
+    What nothing but training needs (`training_parts`) is left out.
+    """
     persistent = set(method.state_dict(keep_vars=True))
-    return {name: tensor for name, tensor in all_tensors(method).items() if name in persistent}
+    outside = tuple(f"{part}." for part in method.training_parts)
+    found = all_tensors(method).items()
+    return {name: t for name, t in found if name in persistent and not name.startswith(outside)}
 
 
 def all_tensors(method: Method) -> dict[str, Tensor]:

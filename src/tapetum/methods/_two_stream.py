@@ -5,6 +5,7 @@ Methods on it differ in streams (MUN has a third), losses and batches; what an e
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -22,6 +23,8 @@ from tapetum.models.necks import BatchNormNeck
 from tapetum.models.pooling import GeneralisedMean
 from tapetum.models.streams import Segment, Streams, segments_of
 from tapetum.types import Id, Modality
+
+_log = logging.getLogger(__name__)
 
 MODALITIES = (Modality.VISIBLE.value, Modality.INFRARED.value)
 """Streams that an embedding needs."""
@@ -170,6 +173,15 @@ class TwoStreamMethod(Method):
         if self.config.neck_feature == "after":
             features = self.network.neck.norm(features)
         return F.normalize(features.float(), dim=1)
+
+
+def warn_of_random_weights(config: TwoStreamConfig, *, resumed: bool) -> None:
+    """Say so where a full-size network starts to train from random weights."""
+    if config.weights == "none" and not resumed and config.resnet.width >= RESNET_50.width:
+        _log.warning(
+            "RANDOM WEIGHTS: the ResNet starts untrained. Published results need ImageNet weights: give "
+            "their file as weights=FILE."
+        )
 
 
 def _resnet(config: TwoStreamConfig) -> ResNet:

@@ -7,7 +7,6 @@ docs/methods/agw.md for where these differ.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -30,12 +29,11 @@ from tapetum.methods._two_stream import (
     TwoStreamMethod,
     TwoStreamNetwork,
     TwoStreamOptimConfig,
+    warn_of_random_weights,
 )
-from tapetum.models.backbones.resnet import RESNET_50, ResNetConfig
+from tapetum.models.backbones.resnet import ResNetConfig
 from tapetum.models.streams import batch_segments
 from tapetum.types import Batch
-
-_log = logging.getLogger(__name__)
 
 CAJ: Mapping[str, Any] = {
     "wrt_squared": True,
@@ -132,15 +130,7 @@ class _NetworkStage(Stage):
 
     def before_stage(self, context: StageContext) -> None:
         """Say so where a full-size network starts from random weights."""
-        if (
-            self.config.weights == "none"
-            and not context.resumed
-            and self.config.resnet.width >= RESNET_50.width
-        ):
-            _log.warning(
-                "RANDOM WEIGHTS: the ResNet starts untrained. Published results need ImageNet weights: give "
-                "their file as weights=FILE."
-            )
+        warn_of_random_weights(self.config, resumed=context.resumed)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a cross-modal batch on all its rows, exchanged views included."""

@@ -181,7 +181,6 @@ class AuxiliaryGenerator(nn.Module):
         both = torch.cat([visible, infrared], dim=1).contiguous(memory_format=torch.channels_last)
         made = F.relu_(self._mixture(F.relu_(self.embedding(both))))
         made = made if self.decoder is None else self.decoder(made)
-        made = made.contiguous()
         return made + (visible + infrared) / 2 if self.pixel_skip else made
 
     def scale_norms(self) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
-"""Prototype memories: one unit vector per training identity and modality, moved as batches pass by.
+"""Prototypes: what stands for an identity or for a modality, moved as batches pass by.
 
-X-ReID (AAAI 2026, "cross-modality prototype collaboration") contrasts clips with them where other methods
-contrast with the text of an identity.
+X-ReID (AAAI 2026, "cross-modality prototype collaboration") contrasts clips with a unit vector per identity
+and modality where other methods contrast with the text of an identity. MUN (ICCV 2023) compares modalities by
+the means of their features, accumulated over steps.
 """
 
 from __future__ import annotations
@@ -99,6 +100,51 @@ class PrototypeMemory(nn.Module):
         for bank, own in ((self.visible, ~infrared), (self.infrared, infrared)):
             allowed = {"cross": ~own, "all": torch.ones_like(own), "intra": own}[rule]
             _move(bank, unit, labels, allowed, momentum)
+
+
+class ModalityPrototypes(nn.Module):
+    """Mean and variance of each modality's unit features, accumulated over steps, where gradients may pass.
+
+    With 8 identities a batch, its mean depends much on who was drawn; an accumulated one less. Not trained by
+    gradients, nor saved with a model.
+
+    Attributes:
+        moments: float32 `[2, M, D]`: means, then variances; zeros until the first `keep`.
+        begun: float32 `[]`: 0 until the first `keep`, then 1.
+    """
+
+    moments: Tensor
+    begun: Tensor
+
+    def __init__(self, count: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("moments", torch.zeros(2, count, dim), persistent=False)
+        self.register_buffer("begun", torch.zeros(()), persistent=False)
+
+    def blend(self, moments: Tensor, momentum: float) -> tuple[Tensor, Tensor]:
+        """`momentum * accumulated + (1 - momentum) * moments`, and the factor that undoes the second share.
+
+        At first there is nothing accumulated, and the momentum counts as 0. The gradient reaches `moments`; a
+        loss on the blend, times the factor, has the gradient of one on `moments` themselves where both agree.
+
+        Args:
+            moments: Of a batch, `[2, M, D]`.
+            momentum: Share of what is accumulated, from 0 to below 1.
+
+        >>> prototypes = ModalityPrototypes(1, 1)
+        >>> prototypes.keep(prototypes.blend(torch.ones(2, 1, 1), 0.9)[0])
+        >>> blend, factor = prototypes.blend(torch.zeros(2, 1, 1), 0.9)
+        >>> round(blend[0].item(), 4), round(factor.item(), 4)
+        (0.9, 10.0)
+        """
+        share = momentum * self.begun
+        return share * self.moments + (1 - share) * moments, 1 / (1 - share)
+
+    @torch.no_grad()
+    def keep(self, moments: Tensor) -> None:
+        """Take over `moments` `[2, M, D]` as what is accumulated; the host waits for nothing."""
+        self.moments.copy_(moments)
+        self.begun.fill_(1.0)
 
 
 def _move(bank: Tensor, unit: Tensor, labels: Tensor, allowed: Tensor, momentum: float) -> None:

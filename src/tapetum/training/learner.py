@@ -69,6 +69,7 @@ class Learner:
         All randomness of the step is drawn from the batch's seed. With `with_norm`, the gradients' norm is
         kept too. The host waits for nothing.
         """
+        self._stage.check(batch)
         batch = batch.to(self._fabric.device, non_blocking=True).normalised(self._preprocessing)
         torch.manual_seed(batch.seed + self._fabric.global_rank)
         timer.mark("prepare")
