@@ -17,8 +17,8 @@ _HALF = (torch.float16, torch.bfloat16)
 class GeneralisedMean(nn.Module):
     """Generalised mean over positions, `mean(x^p)^(1/p)`: p = 1 is the mean, large p nears the maximum.
 
-    GeM (Radenovic et al., TPAMI 2019). Computed in float32, under autocast too, whose number types lose the
-    small of two powers; float64 stays float64.
+    GeM (Radenovic et al., TPAMI 2019). Half-precision maps become float32 first, for half precision loses the
+    smaller of two powers; no operator here is one that autocast narrows. float64 stays float64.
 
     Attributes:
         p: The exponent; a parameter where it learns, else a constant that no file holds.
@@ -58,9 +58,8 @@ class GeneralisedMean(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Float32 `[N, C]` of maps `[N, C, ...]`, whose axes behind the second are the positions."""
-        with torch.autocast(maps.device.type, enabled=False):
-            values = (maps.float() if maps.dtype in _HALF else maps).flatten(2)
-            values = values.clamp(min=0.0 if self.form == "offset" else _LOWEST)
-            offset = _OFFSET if self.form == "offset" else 0.0
-            p = self.p.to(values.dtype) if self._constant is None else self._constant
-            return (values.pow(p).mean(-1) + offset).pow(1 / p)
+        values = (maps.float() if maps.dtype in _HALF else maps).flatten(2)
+        values = values.clamp(min=0.0 if self.form == "offset" else _LOWEST)
+        offset = _OFFSET if self.form == "offset" else 0.0
+        p = self.p.to(values.dtype) if self._constant is None else self._constant
+        return (values.pow(p).mean(-1) + offset).pow(1 / p)
