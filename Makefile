@@ -40,6 +40,7 @@ imports: setup
 
 docs: setup
 	$(BIN)/python tools/check_docs.py
+	$(BIN)/python tools/comparison_tables.py --check
 
 format: setup
 	$(BIN)/ruff check --fix-only .

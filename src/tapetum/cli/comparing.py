@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from tapetum.cli._console import OUT, check_place, say
 from tapetum.files import replace_text
 
 if TYPE_CHECKING:
-    from tapetum.comparison import ComparisonFolder, Status
+    from tapetum.comparison import Cell, ComparisonFolder, Status
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +46,8 @@ def compare(
     check_place(json_file)
     chosen, folder = read_plan(plan), ComparisonFolder(out, data or out / "data")
     if dry_run:
-        _describe(look(plan_cells(chosen, only or ()), folder), folder)
+        cells = plan_cells(chosen, only or ())
+        _describe(cells, look(cells, folder), folder)
         return
     with CellProgress() as progress:
         outcome = run_comparison(
@@ -60,7 +62,7 @@ def compare(
         raise typer.Exit(1)
 
 
-def _describe(status: Status, folder: ComparisonFolder) -> None:
+def _describe(cells: Sequence[Cell], status: Status, folder: ComparisonFolder) -> None:
     """What would be done, per data set and row."""
     kinds = {
         "finished": status.finished,
@@ -69,9 +71,9 @@ def _describe(status: Status, folder: ComparisonFolder) -> None:
         "changed": status.changed,
         "missing": status.missing,
     }
-    counts = Counter(((cell.data, cell.row), kind) for kind, cells in kinds.items() for cell in cells)
+    counts = Counter(((cell.data, cell.row), kind) for kind, found in kinds.items() for cell in found)
     table = Table(*(Column(name, no_wrap=True) for name in ("data", "row", *kinds)), box=None)
-    for data, row in dict.fromkeys(place for place, _ in counts):
+    for data, row in dict.fromkeys((cell.data, cell.row) for cell in cells):
         table.add_row(data, row, *(str(counts[(data, row), kind] or "") for kind in kinds))
     OUT.print(table)
     recipes = [cell.settings["data"].get("walkers") for cell in status.to_do]

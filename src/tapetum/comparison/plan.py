@@ -82,7 +82,7 @@ class RowConfig(Config):
     preset: str | None = Field(None, description="None: the plan's")
     set: Changes = Field({}, description="changes to the preset")
     untrained: bool = Field(False, description="score the network as it starts, or what is not learnt")
-    on: tuple[str, ...] | dict[str, Changes] = Field(
+    data: tuple[str, ...] | dict[str, Changes] = Field(
         (), description="data sets it runs on, with further changes on each where a mapping; none: on all"
     )
     seeds: tuple[int, ...] | None = Field(None, min_length=1, description="None: the plan's")
@@ -90,11 +90,11 @@ class RowConfig(Config):
 
     def runs_on(self, data: str) -> bool:
         """Whether the row has a cell on a data set."""
-        return not self.on or data in self.on
+        return not self.data or data in self.data
 
     def changes_on(self, data: str) -> Changes:
         """Changes of this row on one data set alone."""
-        return self.on.get(data, {}) if isinstance(self.on, Mapping) else {}
+        return self.data.get(data, {}) if isinstance(self.data, Mapping) else {}
 
 
 class ComparisonPlan(Config):
@@ -122,9 +122,9 @@ class ComparisonPlan(Config):
         if "seed" in self.training:
             raise ValueError("training.seed is not given here: the plan's `seeds` are")
         for name, row in self.rows.items():
-            for data in row.on:
+            for data in row.data:
                 if data not in self.data:
-                    raise ValueError(f"rows.{name}.on: {unknown('data set', data, list(self.data))}")
+                    raise ValueError(f"rows.{name}.data: {unknown('data set', data, list(self.data))}")
             if len(set(row.seeds or self.seeds)) < len(row.seeds or self.seeds):
                 raise ValueError(f"rows.{name}: a seed stands twice in {row.seeds or self.seeds}")
         return self

@@ -87,6 +87,7 @@ def run_comparison(
         ValueError: `jobs` is below 1, or a name in `only` is no row's.
         KeyboardInterrupt: Somebody asked to stop; cells at work go on another time.
         OSError: A result could not be written.
+        MissingExtraError: matplotlib or jinja2 is not installed, which the page needs.
     """
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}; expected at least 1")
@@ -96,6 +97,7 @@ def run_comparison(
         forget([*status.changed, *status.failed], folder)
     else:
         refuse_changed(status, folder)
+    write_tables(plan, folder)  # what is missing for it is better known now than after hours
     show.plan(status.to_do)
     try:
         _draw(status.to_do, folder, show, jobs)

@@ -37,9 +37,9 @@ def test_changes_of_data_set_row_and_pair(content):
         "cnn": {
             "method": "small-cnn",
             "set": {"label_smooth": 0.3},
-            "on": {"walk": {}, "more": {"stripes": 2, "loss": {"id": 2}}},
+            "data": {"walk": {}, "more": {"stripes": 2, "loss": {"id": 2}}},
         },
-        "only": {"method": "small-cnn", "on": ["more"], "seeds": [4]},
+        "only": {"method": "small-cnn", "data": ["more"], "seeds": [4]},
     }
     cells = {cell.name: cell for cell in cells_of(content)}
     assert list(cells) == [

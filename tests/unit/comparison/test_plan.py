@@ -34,7 +34,7 @@ def test_a_plan_reads(save, content):
         ({"sedes": [1]}, "unknown key 'sedes'"),
         ({"seeds": []}, "seeds"),
         ({"rows": {"cnn": {"method": "small-cnn", "untraind": True}}}, "rows.cnn.untraind"),
-        ({"rows": {"cnn": {"on": ["wlak"]}}}, "rows.cnn.on: unknown data set 'wlak'"),
+        ({"rows": {"cnn": {"data": ["wlak"]}}}, "rows.cnn.data: unknown data set 'wlak'"),
         ({"rows": {"cnn": {"seeds": [1, 1]}}}, "rows.cnn: a seed stands twice"),
         ({"rows": {"a/b": {"method": "small-cnn"}}}, "name 'a/b'"),
         ({"training": {"seed": 3}}, "training.seed is not given here"),
