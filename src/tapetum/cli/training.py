@@ -10,6 +10,7 @@ import typer
 
 from tapetum.cli._console import ERR, note, progress_bar, say
 from tapetum.cli._devices import Device
+from tapetum.cli._sources import DataOption
 from tapetum.config import build_config, merge, parse_overrides, read_yaml
 from tapetum.errors import ConfigError
 
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 def train(
     method: Annotated[str, typer.Argument(help="A name from `tapetum methods`.")],
-    data: Annotated[str, typer.Option(help="FORMAT:ROOT")],
+    data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     preset: Annotated[str | None, typer.Option(help="paper or tiny.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,

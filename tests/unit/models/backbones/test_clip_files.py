@@ -356,28 +356,20 @@ class TestPositions:
 
 
 class TestBrokenFiles:
-    def check(self, tmp_path, state, *messages):
-        path = tmp_path / "broken.pt"
-        torch.save(state, path)
-        with pytest.raises(CheckpointError) as caught:
-            load_clip(path)
-        for message in (*messages, str(path)):
-            assert message in str(caught.value)
-
-    def test_missing(self, tmp_path):
+    def test_missing(self, check_refusal):
         state = PlainClip().weights()
         del state["visual.transformer.resblocks.1.mlp.c_fc.bias"]
-        self.check(tmp_path, state, "'visual.transformer.resblocks.1.mlp.c_fc.bias'", "(512,)", "missing")
+        check_refusal(state, "'visual.transformer.resblocks.1.mlp.c_fc.bias'", "(512,)", "missing")
 
     @pytest.mark.parametrize("name", ["visual.conv1.weight", "visual.proj", "token_embedding.weight"])
-    def test_missing_of_those_that_give_the_shape(self, tmp_path, name):
+    def test_missing_of_those_that_give_the_shape(self, check_refusal, name):
         state = PlainClip().weights()
         del state[name]
-        self.check(tmp_path, state, repr(name), "missing")
+        check_refusal(state, repr(name), "missing")
 
-    def test_unexpected(self, tmp_path):
+    def test_unexpected(self, check_refusal):
         state = PlainClip().weights() | {"visual.transformer.resblocks.0.ls_1.gamma": torch.ones(WIDTH)}
-        self.check(tmp_path, state, "unexpected", "'visual.transformer.resblocks.0.ls_1.gamma' (128,)")
+        check_refusal(state, "unexpected", "'visual.transformer.resblocks.0.ls_1.gamma' (128,)")
 
     @pytest.mark.parametrize(
         ("name", "shape"),
@@ -391,22 +383,22 @@ class TestBrokenFiles:
             ("text_projection", (TEXT_WIDTH, JOINT + 1)),
         ],
     )
-    def test_wrong_shape(self, tmp_path, name, shape):
-        self.check(tmp_path, PlainClip().weights() | {name: torch.zeros(shape)}, f"'{name}' {shape}")
+    def test_wrong_shape(self, check_refusal, name, shape):
+        check_refusal(PlainClip().weights() | {name: torch.zeros(shape)}, f"'{name}' {shape}")
 
-    def test_block_missing_in_the_middle(self, tmp_path):
+    def test_block_missing_in_the_middle(self, check_refusal):
         state = {n: t for n, t in PlainClip().weights().items() if ".resblocks.1." not in n}
-        self.check(tmp_path, state, ".resblocks.1.", "missing")
+        check_refusal(state, ".resblocks.1.", "missing")
 
-    def test_timm(self, tmp_path):
-        self.check(tmp_path, {"visual.trunk.cls_token": torch.zeros(1)}, "timm")
+    def test_timm(self, check_refusal):
+        check_refusal({"visual.trunk.cls_token": torch.zeros(1)}, "timm")
 
-    def test_no_clip(self, tmp_path):
-        self.check(tmp_path, {"fc.weight": torch.zeros(1)}, "no CLIP", "fc.weight")
+    def test_no_clip(self, check_refusal):
+        check_refusal({"fc.weight": torch.zeros(1)}, "no CLIP", "fc.weight")
 
-    def test_heads_that_do_not_divide(self, tmp_path):
+    def test_heads_that_do_not_divide(self, check_refusal):
         state = {n: t for n, t in PlainClip().weights().items() if n.startswith("visual.")}
-        self.check(tmp_path, state | {"visual.conv1.weight": torch.zeros(1030, 3, PATCH, PATCH)}, "1030")
+        check_refusal(state | {"visual.conv1.weight": torch.zeros(1030, 3, PATCH, PATCH)}, "1030")
 
 
 class TestOwnFile:
