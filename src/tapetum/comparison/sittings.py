@@ -26,6 +26,10 @@ class TimeTaken:
     wall_s: float | None
     cpu_s: float | None
 
+    def to_json(self) -> dict[str, float | None]:
+        """The figures, ready for `json.dumps`."""
+        return {"sittings": self.sittings, "seconds": self.wall_s, "cpu_seconds": self.cpu_s}
+
 
 @contextmanager
 def sitting(file: Path) -> Iterator[None]:

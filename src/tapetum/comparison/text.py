@@ -49,9 +49,7 @@ def describe_plan(table: Table) -> str:
     }
     limits = [text.format(plan["training"][key]) for key, text in length.items() if key in plan["training"]]
     seeds = ", ".join(map(str, plan["seeds"]))
-    said = "; ".join(
-        [f"Preset `{plan['preset']}`", *limits, f"seeds {seeds}", f"{plan['threads']} thread(s)"]
-    )
+    said = "; ".join([f"Preset {plan['preset']}", *limits, f"seeds {seeds}", f"{plan['threads']} thread(s)"])
     return f"{said}. Mean ± sample standard deviation over the seeds, where there are several."
 
 

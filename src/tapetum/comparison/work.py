@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -47,42 +48,41 @@ def work_on(cell: Cell, data: str, place: Path, progress: TrainingProgress) -> d
     Args:
         cell: Its settings are written out.
         data: FORMAT:ROOT of its data set.
-        place: Folder to work in; made where there is none.
+        place: Folder to work in.
         progress: Who is told how far training is.
 
     Raises:
         OSError: A file could not be read or written; and whatever reading, training and scoring raise.
     """
-    torch.set_num_threads(int(cell.settings["threads"]))
-    place.mkdir(parents=True, exist_ok=True)
     run = _run_config(cell.settings, data)
-    dataset = read_dataset(data)
-    clock = place / "sittings.json"
-    with sitting(clock):
-        trained = (
-            _untrained(run, dataset) if cell.settings["untrained"] else _train(run, place / "run", progress)
-        )
-    began = time.monotonic(), time.process_time()
-    found = embed(trained.method, dataset.test)
-    took = {"seconds": time.monotonic() - began[0], "cpu_seconds": time.process_time() - began[1]}
-    embeddings = replace(found, model=trained.model, trained_on=trained.trained_on)
-    spent = time_taken(clock)
-    return {
-        **_head(cell),
-        "status": "done",
-        "scores": score(embeddings, cell.settings["protocols"], dataset.root),
-        "training": {
-            "steps": trained.steps,
-            "sittings": spent.sittings,
-            "seconds": spent.wall_s,
-            "cpu_seconds": spent.cpu_s,
-        },
-        "embedding": {**took, "tracklets": len(embeddings)},
-        "costs": measure_costs(trained.method, dataset.test, trains=not cell.settings["untrained"]).to_json(),
-        "model": trained.model,
-        "people": {"train": len(dataset.label_ids), "test": len(dataset.test.person_ids)},
-        "made_with": _origin(),
-    }
+    is_untrained, clock = cell.settings["untrained"], place / "sittings.json"
+    with _threads(cell.settings["threads"]):
+        dataset = read_dataset(data)
+        with sitting(clock):
+            trained = _untrained(run, dataset) if is_untrained else _train(run, place / "run", progress)
+        embeddings, took = _embed(trained, dataset)
+        return {
+            **_head(cell),
+            "status": "done",
+            "scores": score(embeddings, cell.settings["protocols"], dataset.root),
+            "training": {"steps": trained.steps, **time_taken(clock).to_json()},
+            "embedding": {**took, "tracklets": len(embeddings)},
+            "costs": measure_costs(trained.method, dataset.test, trains=not is_untrained).to_json(),
+            "model": trained.model,
+            "people": {"train": len(dataset.label_ids), "test": len(dataset.test.person_ids)},
+            "made_with": _origin(),
+        }
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Inside, torch computes with `count` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def failure(cell: Cell, error: str, details: str = "") -> dict[str, Any]:
@@ -132,6 +132,14 @@ def _untrained(run: RunConfig, dataset: DataSet) -> _Trained:
     if method.reads_cameras:
         method.camera_ids = dataset.camera_ids
     return _Trained(method.eval().to(_device(run)), "", "", 0)
+
+
+def _embed(trained: _Trained, dataset: DataSet) -> tuple[Embeddings, dict[str, float]]:
+    """Embeddings of the test part, and the seconds that they took."""
+    wall, cpu = time.monotonic(), time.process_time()
+    found = embed(trained.method, dataset.test)
+    took = {"seconds": time.monotonic() - wall, "cpu_seconds": time.process_time() - cpu}
+    return replace(found, model=trained.model, trained_on=trained.trained_on), took
 
 
 def _device(run: RunConfig) -> str:
