@@ -17,6 +17,12 @@ X_REID = [
 ]
 """Two people, two tracklets of each in each modality, four frames of 288x144: 32 frames through ViT-B/16."""
 
+CLIP4VI = [
+    *["training_step.py", "clip4vi-reid", "--stage", "hsa"],
+    *["--threads", "2", "--steps", "2", "--warm-up", "1", "--no-operators"],
+]
+"""Eight people; of each four visible images, their exchanged views, four infrared images: 96 of 288x144."""
+
 BENCHMARKS = {
     "walkers": ["walkers.py"],
     "reading": ["reading.py"],
@@ -39,6 +45,11 @@ BENCHMARKS = {
     ],
     "x-reid": X_REID,
     "x-reid-bf16": [*X_REID, "--precision", "bf16-mixed"],
+    "clip4vi-reid": CLIP4VI,
+    "clip4vi-reid-bf16": [*CLIP4VI, "--precision", "bf16-mixed"],
+    "clip4vi-reid-vit": [*CLIP4VI, "--preset", "paper-vit", "--precision", "bf16-mixed"],
+    "prompt-learning": ["prompt_learning.py"],
+    "prompt-learning-vit": ["prompt_learning.py", "--preset", "paper-vit"],
     "small-cnn": ["training_step.py", "small-cnn", "--preset", "tiny", "--threads", "2"],
 }
 

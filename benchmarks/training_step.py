@@ -2,6 +2,7 @@
 
     python benchmarks/training_step.py lsmrl --preset tiny --steps 20 --threads 1
     python benchmarks/training_step.py x-reid --set batches.identities=2 --set frames=4 --no-operators
+    python benchmarks/training_step.py clip4vi-reid --stage hsa --steps 2 --warm-up 1 --no-operators
 
 Batches are random numbers of the stage's own shape, made before the clock starts, so the data share is that
 of a loader that is never late. The step's rate counts its matrix products and is set against what a single
@@ -56,7 +57,7 @@ def main() -> None:
         preset=args.preset,
         **parse_overrides(args.set),
     ).to(fabric.device)
-    stage = next(s for s in method.stages() if s.reads_frames)
+    stage = find_stage(method, args.stage)
     groups = merge_groups(stage.parameter_groups(), stage.name)
     products = choose_onednn_products(fabric, config)
     with only_training(method, [p for g in groups for p in g.parameters]):
@@ -79,6 +80,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("method")
     parser.add_argument("--preset", default="paper")
+    parser.add_argument("--stage", help="name of a stage that reads frames; the first if not given")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=VALUE")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
@@ -90,19 +92,31 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def find_stage(method: Method, name: str | None) -> Stage:
+    stages = [s for s in method.stages() if s.reads_frames]
+    found = [s for s in stages if name in (None, s.name)]
+    if not found:
+        raise SystemExit(f"no stage {name!r} that reads frames; known: {', '.join(s.name for s in stages)}")
+    return found[0]
+
+
 def make_batches(stage: Stage, method: Method) -> list[Batch]:
-    """A few batches of the stage's shape: visible rows, then infrared rows of the same people."""
-    size = method.preprocessing
-    half = stage.batches.identities * stage.batches.tracklets
-    labels = torch.arange(stage.batches.identities).repeat_interleave(stage.batches.tracklets).repeat(2)
-    shape = (2 * half, size.frames, 3, size.height, size.width)
+    """A few batches of the stage's shape: visible, infrared, exchanged views, of the same people."""
+    size, wanted = method.preprocessing, stage.batches
+    part = wanted.identities * wanted.tracklets
+    sides = ["visible", "infrared"] if wanted.modality == "both" else [wanted.modality]
+    views = part if stage.augment.exchanged_view and "visible" in sides else 0
+    infrared = torch.tensor([side == "infrared" for side in sides] + [False] * (views > 0))
+    labels = torch.arange(wanted.identities).repeat_interleave(wanted.tracklets).repeat(len(infrared))
+    shape = (len(labels), size.frames, 3, size.height, size.width)
     return [
         Batch(
             torch.randint(0, 256, shape, dtype=torch.uint8),
             labels,
-            torch.arange(2 * half) >= half,
+            infrared.repeat_interleave(part),
             torch.zeros_like(labels),
             seed,
+            views,
         )
         for seed in range(PREPARED)
     ]
