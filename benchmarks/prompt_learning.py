@@ -26,6 +26,7 @@ from tapetum.methods._base import StageContext
 from tapetum.methods._clip4vi_network import SHARED
 from tapetum.methods._clip4vi_prompt_stage import TsgStage
 from tapetum.methods.clip4vi_reid import Clip4ViReid
+from tapetum.models.streams import segments_of
 from tapetum.types import Batch, Modality
 
 IDENTITIES, IMAGES = 395, 22_258
@@ -81,9 +82,9 @@ class Bench:
 
     def encode_images(self) -> None:
         """What a step without a cache does first."""
-        modality = [Modality.VISIBLE] * len(self.clips)
+        segments = segments_of([Modality.VISIBLE] * len(self.clips))
         with self.method.network.evaluating():
-            self.method.network.encode_clips(self.clips, self.method._segments(self.clips, modality))
+            self.method.network.encode_clips(self.clips, segments)
 
     def _update(self, loss: Tensor) -> None:
         loss.backward()

@@ -93,6 +93,11 @@ class Clip4ViReidConfig(ClipMethodConfig):
         "imagenet", description="mean and deviation of pixels: ImageNet's (CSDN), or 0.5 and 0.5 (CLIP-ReID)"
     )
     modality_stems: bool = Field(True, description="a copy of the image tower's stem for each modality")
+    unknown_modality: Literal["mean", "error"] = Field(
+        "error",
+        description="encoding clips of unknown modality where each has a stem of its own: an error, or the "
+        "mean of what both stems lead to",
+    )
     csdn_stem: bool = Field(
         False, description="RN50: one ReLU after the stem's three convolutions, as in CSDN's code, not three"
     )

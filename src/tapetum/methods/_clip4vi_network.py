@@ -49,7 +49,7 @@ class Clip4ViNetwork(nn.Module):
         text: Frozen text tower; None where there are no texts.
         prompts: Learners of prompts by name: "shared", or one per modality.
         text_bank: Text features of all training identities as they were last computed, `[I, D]`. Encoding
-            does not read it, so it lies in checkpoints and not in the model's file.
+            does not read it.
 
     Args:
         towers: CLIP's towers.
@@ -76,7 +76,7 @@ class Clip4ViNetwork(nn.Module):
         self._sentence: tuple[int, ...] = ()
         self._add_prompts(towers, config, num_identities)
         bank = torch.zeros(num_identities if config.uses_text else 0, self.dims["f"])
-        self.register_buffer("text_bank", bank, persistent=False)
+        self.register_buffer("text_bank", bank)
 
     def _add_prompts(self, towers: Towers, config: Clip4ViReidConfig, num_identities: int) -> None:
         if towers.text is None or towers.template is None:

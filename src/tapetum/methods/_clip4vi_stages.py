@@ -160,6 +160,10 @@ class HsaStage(TowerStage):
         self.before_epoch(epoch, context)
         super().after_epoch(epoch, context)
 
+    def after_stage(self, context: StageContext) -> None:
+        """Store the texts of the finished prompts."""
+        self.network.refresh_text_bank()
+
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Identity and triplet losses of all rows, modality and text losses of first views."""
         segments = batch_segments(batch)

@@ -137,6 +137,11 @@ class Clip4ViReid(Method):
         """D: lengths of the configured parts together."""
         return sum(self.network.dims[part.removeprefix("bn_")] for part in self.config.test_feature)
 
+    @property
+    def training_parts(self) -> tuple[str, ...]:
+        """Text tower and prompts, once the last stage is over; the texts themselves stay as `text_bank`."""
+        return ("network.text", "network.prompts") if self.config.use_hsa and self.config.uses_text else ()
+
     def stages(self) -> list[Stage]:
         """TSG, IFE and HSA, as far as they are on and there is text for them."""
         config, network = self.config, self.network
@@ -160,16 +165,40 @@ class Clip4ViReid(Method):
 
         Args:
             clips: `[B, T, 3, H, W]` float, normalised; any T.
-            modality: Decides which stem a clip passes; needed where modalities have stems of their own.
+            modality: Decides which stem a clip passes, where modalities have stems of their own;
+                `unknown_modality` says what becomes of None.
             camera_ids: Not used.
 
         Raises:
-            ValueError: Clips of another shape, another number of modalities than clips, or clips of
-                unknown modality where it decides the stem.
+            ValueError: Clips of another shape; where modality decides the stem, another number of modalities
+                than clips, or None with `unknown_modality=error`.
         """
         if clips.ndim != 5 or clips.shape[2] != 3:
             raise ValueError(f"clips of shape {list(clips.shape)}: expected [B, T, 3, H, W]")
-        features = self.network.encode_clips(clips, self._segments(clips, modality))
+        if not self.config.modality_stems:
+            return self._embed(clips, None)
+        is_one = modality is None or isinstance(modality, str)
+        told = [modality] * clips.shape[0] if is_one else list(modality or ())
+        if len(told) != clips.shape[0]:
+            raise ValueError(f"{len(told)} modalities for {clips.shape[0]} clips")
+        known = [Modality(each) for each in told if isinstance(each, str)]
+        if len(known) == len(told):
+            return self._embed(clips, segments_of(known, clips.shape[1]))
+        return self._embed_unknown(clips, [m if isinstance(m, str) else None for m in told])
+
+    def _embed_unknown(self, clips: Tensor, told: Sequence[str | None]) -> Tensor:
+        """Embeddings where some clips' modality is unknown: through both stems, and the mean of the two."""
+        if self.config.unknown_modality == "error":
+            raise ValueError(
+                f"{list(told).count(None)} of {len(told)} clips are of unknown modality, which decides the "
+                "stem they pass (modality_stems): pass modality=, or set unknown_modality=mean"
+            )
+        visible, infrared = (self.encode(clips, modality=modality) for modality in Modality)
+        share = clips.new_tensor([0.5 if m is None else float(m == Modality.VISIBLE) for m in told])[:, None]
+        return F.normalize(share * visible + (1 - share) * infrared, dim=1)
+
+    def _embed(self, clips: Tensor, segments: list[Segment] | None) -> Tensor:
+        features = self.network.encode_clips(clips, segments)
         parts = [self._part(features, name) for name in self.config.test_feature]
         if self.config.normalise_parts:
             parts = [F.normalize(part, dim=1) for part in parts]
@@ -180,21 +209,3 @@ class Clip4ViReid(Method):
         if not name.startswith("bn_"):
             return feature
         return self.network.necks[name.removeprefix("bn_")].norm(feature).float()  # type: ignore[operator, no-any-return]
-
-    def _segments(
-        self, clips: Tensor, modality: Modality | Sequence[Modality] | None
-    ) -> list[Segment] | None:
-        """Which stem the frames pass; None where both modalities share one."""
-        if not self.config.modality_stems:
-            return None
-        is_one = modality is None or isinstance(modality, str)
-        told = [modality] * clips.shape[0] if is_one else list(modality or ())
-        known = [Modality(each) for each in told if isinstance(each, str)]
-        if len(told) != clips.shape[0]:
-            raise ValueError(f"{len(told)} modalities for {clips.shape[0]} clips")
-        if len(known) < len(told):
-            raise ValueError(
-                f"{len(told) - len(known)} of {len(told)} clips are of unknown modality, which decides the "
-                "stem they pass (modality_stems): pass modality="
-            )
-        return segments_of(known, clips.shape[1])

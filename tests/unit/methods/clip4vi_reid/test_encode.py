@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from tapetum.errors import ConfigError
+from tapetum.methods._checkpoint import load_method, save_method
 from tapetum.types import Modality
 
 # --- what is encoded
@@ -67,6 +68,33 @@ def test_clips_of_unknown_modality_are_refused_where_it_decides_the_stem(small, 
     with pytest.raises(ValueError, match=message):
         small.make_method(modality_stems=True).eval().encode(clips, modality=modality)
     assert small.make_method().eval().encode(clips, modality=None).shape == (3, 48)
+
+
+@torch.no_grad()
+def test_clips_of_unknown_modality_may_pass_both_stems(small):
+    method = small.make_method(modality_stems=True, unknown_modality="mean").eval()
+    method.network.images.visual.stem.stems["infrared"].projection.weight.mul_(-1)
+    clips = torch.randn(3, 1, 3, small.HEIGHT, small.WIDTH)
+    visible, infrared = (method.encode(clips, modality=m) for m in Modality)
+    both = F.normalize(visible + infrared, dim=1)
+    torch.testing.assert_close(method.encode(clips), both)
+    found = method.encode(clips, modality=[Modality.VISIBLE, None, Modality.INFRARED])
+    torch.testing.assert_close(found, torch.stack([visible[0], both[1], infrared[2]]))
+
+
+def test_a_model_file_holds_the_texts_and_not_what_made_them(small, tmp_path):
+    method = small.make_method().eval()
+    method.network.refresh_text_bank()
+    save_method(method, tmp_path / "model.safetensors")
+    loaded = load_method(tmp_path / "model.safetensors").method
+    clips = torch.randn(2, 1, 3, small.HEIGHT, small.WIDTH)
+    assert torch.equal(loaded.encode(clips), method.encode(clips))
+    assert torch.equal(loaded.network.text_bank, method.network.text_bank)
+    assert not any(name.startswith(("network.text.", "network.prompts.")) for name in loaded.state_dict())
+    begun = small.make_method(use_hsa=False)
+    save_method(begun, tmp_path / "begun.safetensors")  # a later run may go on with its prompts
+    kept = load_method(tmp_path / "begun.safetensors").method.network.prompts["shared"].tokens
+    assert torch.equal(kept, begun.network.prompts["shared"].tokens)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 24, 16), (2, 1, 1, 24, 16)])

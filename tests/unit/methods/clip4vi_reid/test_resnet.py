@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from tapetum.errors import ConfigError
 from tapetum.methods import create_method
 from tapetum.models.backbones.clip_resnet import ClipResNetConfig
+from tapetum.models.streams import segments_of
 from tapetum.types import Modality
 
 SMALL = {
@@ -91,7 +92,7 @@ def test_the_test_feature_is_both_parts_at_unit_length_g_behind_its_norm(batches
     clips = batches.make_batch().clips[:4]
     modality = [Modality.VISIBLE, Modality.INFRARED] * 2
     found = method.encode(clips, modality=modality)
-    x = method.network.encode_clips(clips, method._segments(clips, modality))
+    x = method.network.encode_clips(clips, segments_of(modality))
     g = (x.g - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight
     expected = torch.cat([F.normalize(g, dim=1), F.normalize(x.f, dim=1)], dim=1) / 2**0.5
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)

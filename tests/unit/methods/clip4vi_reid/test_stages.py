@@ -245,9 +245,9 @@ def test_batches_that_split_a_person_are_refused(small):
 
 
 MOVES = {
-    "tsg": ("prompts.",),
+    "tsg": ("prompts.", "text_bank"),
     "ife": ("images.",),
-    "hsa": ("images.", "necks.", "prompts."),
+    "hsa": ("images.", "necks.", "prompts.", "text_bank"),
 }
 
 

@@ -136,7 +136,15 @@ def test_every_switch_acts(small, base, flipped, expected):
 
 def test_the_table_of_switches_is_complete():
     elsewhere = {"height", "width", "frames", "test_sampling", "weights"}  # what reads and loads
-    towers = {"backbone", "csdn_stem", "vision", "text", "template", "vocabulary"}  # their own tests
+    towers = {
+        "backbone",
+        "csdn_stem",
+        "unknown_modality",
+        "vision",
+        "text",
+        "template",
+        "vocabulary",
+    }  # their own tests
     flipped = {key.split(".")[0] for _, change, _ in SWITCHES for key in change}
     assert set(Clip4ViReidConfig.model_fields) - elsewhere - towers == flipped
     for path in (("loss",), ("ife", "loss"), ("tsg",), ("ife",)):
