@@ -47,19 +47,19 @@ class Costs:
         }
 
 
-def measure_costs(method: Method, tracklets: TrackletSet, *, trains: bool) -> Costs:
+def measure_costs(method: Method, tracklets: TrackletSet, *, trained: int) -> Costs:
     """Size and work of a method that embeds `tracklets`.
 
     Args:
         method: On any device; left as it is, but for being in evaluation mode.
         tracklets: Of the test; not empty.
-        trains: Whether its stages of training are carried out.
+        trained: Numbers that training moved, see `count_trained`.
     """
     encode = _encoding(method.eval())
     return Costs(
         method.embedding_dim,
         sum(parameter.numel() for parameter in parameters_read(encode)),
-        count_trained(method) if trains else 0,
+        trained,
         count_flops(encode) // 2,
         _clips_per_tracklet(method, tracklets),
     )
@@ -73,7 +73,11 @@ def parameters_read(call: Callable[[], object]) -> list[nn.Parameter]:
 
 
 def count_trained(method: Method) -> int:
-    """Numbers that any stage of training moves."""
+    """Numbers that any stage of training moves.
+
+    Args:
+        method: As it is before training: files of finished methods may lack what only training needs.
+    """
     groups = [group for stage in method.stages() for group in stage.parameter_groups()]
     return sum({id(p): p.numel() for group in groups for p in group.parameters}.values())
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tapetum.comparison.cells import Cell
-from tapetum.comparison.costs import measure_costs
+from tapetum.comparison.costs import count_trained, measure_costs
 from tapetum.comparison.folder import FORMAT_VERSION
 from tapetum.comparison.sittings import sitting, time_taken
 from tapetum.data import DataSet, read_dataset
@@ -32,12 +32,13 @@ _RANKS = (1, 5, 10)
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """A method ready to embed, and what making it took."""
+    """A method ready to embed, the steps that it took, and how many of its numbers they moved."""
 
     method: Method
     model: str
     trained_on: str
     steps: int
+    moved: int
 
 
 def work_on(cell: Cell, data: str, place: Path, progress: TrainingProgress) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def work_on(cell: Cell, data: str, place: Path, progress: TrainingProgress) -> d
             "scores": score(embeddings, cell.settings["protocols"], dataset.root),
             "training": {"steps": trained.steps, **time_taken(clock).to_json()},
             "embedding": {**took, "tracklets": len(embeddings)},
-            "costs": measure_costs(trained.method, dataset.test, trains=not is_untrained).to_json(),
+            "costs": measure_costs(trained.method, dataset.test, trained=trained.moved).to_json(),
             "model": trained.model,
             "people": {"train": len(dataset.label_ids), "test": len(dataset.test.person_ids)},
             "made_with": _origin(),
@@ -124,14 +125,16 @@ def _run_config(settings: Mapping[str, Any], data: str) -> RunConfig:
 def _train(run: RunConfig, out: Path, progress: TrainingProgress) -> _Trained:
     result = train(run, out, resume=True, progress=progress)
     model = load(out, device=_device(run))
-    return _Trained(model.method, model.fingerprint, model.trained_on, result.steps)
+    method = model.method
+    moved = count_trained(build_method(run, method.num_identities, method.num_cameras))
+    return _Trained(method, model.fingerprint, model.trained_on, result.steps, moved)
 
 
 def _untrained(run: RunConfig, dataset: DataSet) -> _Trained:
     method = build_method(run, len(dataset.label_ids), len(dataset.camera_ids))
     if method.reads_cameras:
         method.camera_ids = dataset.camera_ids
-    return _Trained(method.eval().to(_device(run)), "", "", 0)
+    return _Trained(method.eval().to(_device(run)), "", "", 0, 0)
 
 
 def _embed(trained: _Trained, dataset: DataSet) -> tuple[Embeddings, dict[str, float]]:

@@ -44,7 +44,7 @@ def tracklets(*lengths):
 def test_costs_of_the_small_network():
     changes = {"height": 16, "width": 8, "frames": 2, "stripes": 1}
     method = create_method("small-cnn", num_identities=5, num_cameras=2, preset="tiny", **changes)
-    costs = measure_costs(method, tracklets(2, 5), trains=True)
+    costs = measure_costs(method, tracklets(2, 5), trained=count_trained(method))
     convolutions = sum(p.numel() for p in method.backbone.parameters())
     assert costs.embedding == 128
     assert costs.parameters == convolutions + 2 * 128  # behind the batch norm, without the classifier
@@ -58,14 +58,14 @@ def test_costs_of_the_small_network():
 
 def test_costs_of_what_is_not_trained():
     method = create_method("raw-pixels", num_identities=2, num_cameras=2, preset="tiny")
-    costs = measure_costs(method, tracklets(3), trains=False)
+    costs = measure_costs(method, tracklets(3), trained=0)
     assert (costs.embedding, costs.parameters, costs.trained, costs.flops_per_clip) == (864, 0, 0, 0)
     assert count_trained(method) == 0
 
 
 def test_the_text_tower_and_the_heads_do_not_count_for_encoding():
     method = create_method("lsmrl", num_identities=4, num_cameras=2, preset="tiny", weights="none")
-    costs = measure_costs(method, tracklets(4), trains=True)
+    costs = measure_costs(method, tracklets(4), trained=count_trained(method))
     everything = sum(p.numel() for p in method.parameters())
     text = sum(p.numel() for name, p in method.named_parameters() if name.startswith("network.text."))
     assert text > 0

@@ -49,6 +49,7 @@ def test_a_comparison(run, folder, listener, plan):
     assert result["training"]["cpu_seconds"] > 0
     assert result["people"] == {"train": 4, "test": 3}
     assert result["costs"]["embedding"] == 512
+    assert result["costs"]["trained"] > result["costs"]["parameters"]  # the classifiers too
     assert result["fingerprint"] == cell.fingerprint
 
 
