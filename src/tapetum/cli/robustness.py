@@ -159,7 +159,9 @@ def evaluate_corrupted(
 def robustness_table(found: Robustness) -> Table:
     """A line for clean pictures, for each corruption over its severities, and for their mean, in per cent."""
     title = f"{found.protocol}, {found.data}: means over severity {', '.join(map(str, found.severities))}"
-    measures = [f"{name}\n{measure}" for name in found.directions for measure in ("mAP", "lost", "R1", "lost")]
+    measures = [
+        f"{name}\n{measure}" for name in found.directions for measure in ("mAP", "lost", "R1", "lost")
+    ]
     table = Table(Column("per cent", no_wrap=True), *measures, box=None, title=title)
     table.add_row("[bold]clean[/]", *_cells({name: (own, None) for name, own in found.clean.items()}))
     for corruption in found.corruptions:
@@ -230,8 +232,9 @@ def _measure(
 def _settings(plan: RobustnessPlan) -> dict[str, object]:
     """What else the figures depend on, for the record."""
     return {
-        "corruptions": {
-            one.name: dict(zip(map(str, range(1, 6)), one.levels, strict=True)) for one in plan.corruptions
+        "levels": {
+            corruption.name: {str(severity): corruption.levels[severity - 1] for severity in plan.severities}
+            for corruption in plan.corruptions
         },
         "reranking": plan.reranking is not None,
         "flip": plan.flip,
