@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from tapetum.cli._console import ERR, note, progress_bar
 from tapetum.comparison import Cell
 from tapetum.comparison.run import Counter
+from tapetum.comparison.text import direction_title
 
 
 class CellProgress:
@@ -100,7 +101,8 @@ def describe(result: Mapping[str, Any]) -> str:
     """
     if result["status"] == "failed":
         return f"failed: {result['error']}"
-    scores = ", ".join(f"{score['direction']} mAP {100 * score['map']:.1f}" for score in result["scores"])
+    found = result["scores"]
+    scores = ", ".join(f"{direction_title(score, found)} mAP {100 * score['map']:.1f}" for score in found)
     training = result["training"]
     spent = [f"{training['steps']} steps"]
     if training["cpu_seconds"] is not None:

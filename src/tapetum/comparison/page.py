@@ -19,7 +19,18 @@ from tapetum.comparison.text import (
     score_lines,
 )
 from tapetum.files import replace_text
+from tapetum.report.extra import load_extra
 from tapetum.report.rendering import render
+
+
+def check_extras() -> None:
+    """Refuse where a page could not be written.
+
+    Raises:
+        MissingExtraError: matplotlib or jinja2 is not installed.
+    """
+    for package in ("matplotlib", "jinja2"):
+        load_extra(package)
 
 
 def write_page(path: Path, table: Mapping[str, Any]) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from tapetum.comparison.attempt import Task, attempt
 from tapetum.comparison.cells import Cell, plan_cells
 from tapetum.comparison.folder import ComparisonFolder, remove_work, write_result
-from tapetum.comparison.page import write_page
+from tapetum.comparison.page import check_extras, write_page
 from tapetum.comparison.plan import ComparisonPlan, walker_options
 from tapetum.comparison.status import forget, look, refuse_changed
 from tapetum.comparison.table import build_table
@@ -97,7 +97,7 @@ def run_comparison(
         forget([*status.changed, *status.failed], folder)
     else:
         refuse_changed(status, folder)
-    write_tables(plan, folder)  # what is missing for it is better known now than after hours
+    check_extras()  # better known now than after hours
     show.plan(status.to_do)
     try:
         _draw(status.to_do, folder, show, jobs)
