@@ -16,7 +16,9 @@ from tapetum.methods import method_names
 from tapetum.methods._base import method_class
 from tapetum.registry import unknown
 from tapetum.training import resolve_run
-from tapetum.training.config import FREE_ON_RESUME, TrainingConfig, differences
+from tapetum.training.config import FREE_ON_RESUME, TrainingConfig
+
+_MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,29 +136,29 @@ def changed_settings(found: Mapping[str, Any], asked: Mapping[str, Any]) -> dict
     """Settings that differ between a finished cell and what is asked for now: dotted key -> (was, is).
 
     Settings that leave figures as they are do not count. A setting that the finished cell does not know was
-    added to the package later: it counts where it is not at its default.
+    added to the package later, and counts as having been at its default.
     """
-    defaults = _defaults(str(asked["method"]))
+    before, now = {**_defaults(str(asked["method"])), **_flat(found)}, _flat(asked)
+    keys = [key for key in {**_flat(found), **now} if key not in FREE_ON_RESUME]
     return {
-        key: (was, now)
-        for key, (was, now) in differences(found, asked).items()
-        if key not in FREE_ON_RESUME and not (was is None and key in defaults and defaults[key] == now)
+        key: (before.get(key), now.get(key))
+        for key in keys
+        if before.get(key, _MISSING) != now.get(key, _MISSING)
     }
 
 
 def _defaults(method: str) -> dict[str, Any]:
     """Dotted keys of the settings of a method and of training, with their defaults."""
     config = method_class(method).config_type().model_dump(mode="json")
-    whole = {"config": config, "training": TrainingConfig().model_dump(mode="json")}
-    return {key: now for key, (_, now) in differences({}, whole).items()} | _none_defaults(whole)
+    return _flat({"config": config, "training": TrainingConfig().model_dump(mode="json")})
 
 
-def _none_defaults(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys whose default is None, which `differences` takes for missing ones."""
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted keys."""
     found: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping):
-            found |= _none_defaults(value, f"{prefix}{key}.")
-        elif value is None:
-            found[f"{prefix}{key}"] = None
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
     return found

@@ -89,5 +89,18 @@ def test_a_setting_that_was_not_there_yet_counts_as_its_default(plan):
     old = {**cell.settings, "config": config}
     assert changed_settings(old, cell.settings) == {}
     other = {**cell.settings, "config": {**cell.settings["config"], "label_smooth": 0.4}}
-    assert changed_settings(old, other) == {"config.label_smooth": (None, 0.4)}
+    assert changed_settings(old, other) == {"config.label_smooth": (0.1, 0.4)}
     assert changed_settings(other, old) == {"config.label_smooth": (0.4, None)}
+
+
+def test_none_is_a_value_and_not_a_setting_that_was_not_there(content):
+    def settings(value):
+        content["rows"]["cnn"]["set"] = {} if value == "default" else {"hard_margin": value}
+        return cells_of(content)[1].settings
+
+    soft, default = settings(None), settings("default")
+    assert changed_settings(soft, default) == {"config.hard_margin": (None, 0.3)}
+    assert changed_settings(default, soft) == {"config.hard_margin": (0.3, None)}
+    without = {**default, "config": {k: v for k, v in default["config"].items() if k != "hard_margin"}}
+    assert changed_settings(without, default) == {}
+    assert changed_settings(without, soft) == {"config.hard_margin": (0.3, None)}
