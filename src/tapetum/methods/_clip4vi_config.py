@@ -19,8 +19,8 @@ TextSource = Literal["visible", "infrared", "both", "bimodal"]
 BatchModality = Literal["both", "visible", "infrared"]
 
 
-class TsgConfig(Config):
-    """Stage 1: prompts learn from cached features of frozen towers (CLIP-ReID's form, CSDN's numbers)."""
+class CachedConfig(Config):
+    """Learning from cached features of frozen towers, in CLIP-ReID's form with CSDN's numbers."""
 
     batch_size: int = Field(64, ge=2, description="cached features a step")
     optim: OptimConfig = OptimConfig(algorithm="adam", lr=3e-4)
@@ -110,15 +110,21 @@ class Clip4ViReidConfig(ClipMethodConfig):
     )
     text_from: TextSource = Field(
         "visible",
-        description="whose images teach the texts in stage 1; bimodal: a learner for each modality, whose "
-        "two texts are averaged (in place of CSDN's fusion)",
+        description="whose images teach the texts in stage 1; bimodal: a learner for each modality, as in "
+        "CSDN, see text_fusion",
+    )
+    text_fusion: Literal["csdn", "mean"] = Field(
+        "csdn",
+        description="what makes one text of two with text_from=bimodal: a small network that learns in a "
+        "stage of its own, or their mean",
     )
     logit_scale: float = Field(1, gt=0, description="factor on products of image and text features")
     use_tsg: bool = Field(True, description="stage 1; without it prompts stay as they are drawn")
     use_ife: bool = Field(True, description="stage 2")
     use_hsa: bool = Field(True, description="stage 3")
     tune_prompts: bool = Field(True, description="prompts learn in stage 3 too")
-    tsg: TsgConfig = TsgConfig()
+    tsg: CachedConfig = CachedConfig()
+    fusion: CachedConfig = CachedConfig()
     ife: IfeConfig = IfeConfig()
     loss: HsaLossConfig = HsaLossConfig()
     wrt_on: tuple[MetricFeature, ...] = Field(
@@ -153,6 +159,11 @@ class Clip4ViReidConfig(ClipMethodConfig):
     def learns_prompts(self) -> bool:
         """Whether there are tokens to learn."""
         return self.prompts == "learned"
+
+    @property
+    def fuses(self) -> bool:
+        """Whether a network makes one text of a person's two."""
+        return self.learns_prompts and self.text_from == "bimodal" and self.text_fusion == "csdn"
 
     @property
     def tunes_prompts(self) -> bool:
@@ -205,6 +216,14 @@ class Clip4ViReidConfig(ClipMethodConfig):
             (
                 has_stage_2 and self.ife.batches.modality not in ("infrared", self.ife_modality),
                 f"ife.batches.modality follows from text_from and ife.loss.replay: {self.ife_modality}",
+            ),
+            (
+                self.text_fusion == "mean" and self.text_from != "bimodal",
+                "text_fusion=mean is for the two texts of text_from=bimodal",
+            ),
+            (
+                self.fuses and not self.use_tsg,
+                "text_fusion=csdn learns from finished prompts: set use_tsg=true, or text_fusion=mean",
             ),
             ("last" in self.wrt_on and not is_vit, f"wrt_on=[last, ...]: {self.backbone} has no class token"),
             (self.csdn_stem and is_vit, f"csdn_stem is a stem of RN50, and the backbone is {self.backbone}"),

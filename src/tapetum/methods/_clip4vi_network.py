@@ -16,6 +16,7 @@ from tapetum.methods._clip_method import Towers
 from tapetum.models.necks import BatchNormNeck
 from tapetum.models.prompts import SharedPrompts
 from tapetum.models.streams import Segment
+from tapetum.models.text_fusion import TextFusion
 
 SHARED = "shared"
 """Name of the one learner of prompts that both modalities share."""
@@ -48,6 +49,7 @@ class Clip4ViNetwork(nn.Module):
         necks: Batch norm and classifier of g and of f.
         text: Frozen text tower; None where there are no texts.
         prompts: Learners of prompts by name: "shared", or one per modality.
+        fusion: Makes one text of a person's two; None: their mean.
         text_bank: Text features of all training identities as they were last computed, `[I, D]`. Encoding
             does not read it.
 
@@ -73,6 +75,7 @@ class Clip4ViNetwork(nn.Module):
         )
         self.text = towers.text
         self.prompts = nn.ModuleDict()
+        self.fusion = TextFusion(self.dims["f"]) if config.fuses else None
         self._sentence: tuple[int, ...] = ()
         self._add_prompts(towers, config, num_identities)
         bank = torch.zeros(num_identities if config.uses_text else 0, self.dims["f"])
@@ -121,10 +124,16 @@ class Clip4ViNetwork(nn.Module):
         parts = texts.split_with_sizes([len(some) for some in tokens])
         return dict(zip(wanted, parts, strict=True))
 
+    def combined(self, texts: Mapping[str, Tensor], dropout: float = 0.0) -> Tensor:
+        """One text `[N, D]` for each row of the learners' texts `[N, D]`; `dropout` as in `TextFusion`."""
+        if self.fusion is None:
+            return torch.stack(list(texts.values())).mean(0)
+        return self.fusion(texts["visible"], texts["infrared"], dropout)  # type: ignore[no-any-return]
+
     def text_features(self, labels: Tensor | None = None) -> Tensor:
         """Text features `[I, D]` of all identities, or `[N, D]` of those of `labels` `[N]`; with gradients.
 
-        Texts of several learners are averaged. Without learners every identity has the same sentence.
+        The texts of two learners are made one. Without learners every identity has the same sentence.
 
         Raises:
             RuntimeError: The network has no texts.
@@ -132,7 +141,7 @@ class Clip4ViNetwork(nn.Module):
         if self.text is None:
             raise RuntimeError("this network was built without texts")
         if self.prompts:
-            return torch.stack(list(self.texts_of(dict.fromkeys(self.prompts, labels)).values())).mean(0)
+            return self.combined(self.texts_of(dict.fromkeys(self.prompts, labels)))
         ids = torch.tensor([self._sentence], device=self.text_bank.device)
         same = self.text.encode_embeddings(self.text.embed_tokens(ids), ids.shape[1] - 1)
         return same.expand(len(self.text_bank if labels is None else labels), -1)

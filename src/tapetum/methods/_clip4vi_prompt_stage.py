@@ -1,8 +1,8 @@
-"""CLIP4VI-ReID's stage 1, in which prompts learn and nothing else: TSG."""
+"""CLIP4VI-ReID's stages that learn from cached features: prompts (TSG), and CSDN's fusion of two texts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import abstractmethod
 from typing import ClassVar
 
 import torch
@@ -17,7 +17,7 @@ from tapetum.methods._base import (
     StageContext,
     split_parameters,
 )
-from tapetum.methods._clip4vi_config import Clip4ViReidConfig
+from tapetum.methods._clip4vi_config import CachedConfig, Clip4ViReidConfig
 from tapetum.methods._clip4vi_features import (
     TrainingFeatures,
     check_every_identity,
@@ -29,49 +29,42 @@ from tapetum.methods._clip4vi_network import SHARED, Clip4ViNetwork
 from tapetum.types import Batch, Modality
 
 _LEARNT, _WATCHED = "learnt", "watched"
+_FUSION_DROPOUT = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """Cached features that one learner of prompts sees, and how many of them a step draws."""
+class CachedStage(Stage):
+    """A stage against frozen towers: each image is encoded once, before the first step; steps read none.
 
-    learner: str
-    found: TrainingFeatures
-    size: int
-
-
-class TsgStage(Stage):
-    """TSG: one prompt per identity learns to say what its images show.
-
-    Both towers are frozen, so each image is encoded once, in evaluation mode, before the first step; steps
-    read no image. The losses are supervised contrast of images over texts and of texts over images (Li et
-    al., AAAI 2023, Eq. 3-4).
+    The losses are supervised contrast of images over texts and of texts over images (Li et al., AAAI 2023,
+    Eq. 3-4).
     """
 
-    name: ClassVar[str] = "tsg"
     reads_frames: ClassVar[bool] = False
     takes_modalities: ClassVar[tuple[str, ...]] = ("both", "visible", "infrared")
-    settings: ClassVar[tuple[str, ...]] = ("tsg",)
 
-    def __init__(self, network: Clip4ViNetwork, config: Clip4ViReidConfig) -> None:
+    def __init__(
+        self, network: Clip4ViNetwork, config: Clip4ViReidConfig, training: CachedConfig, rows: int
+    ) -> None:
+        """Set up the stage.
+
+        Args:
+            network: What it trains a part of.
+            config: All settings.
+            training: Those of this stage.
+            rows: Cached images of one modality that a step draws; an epoch is as many steps as that many
+                go into those of the modality that has more.
+        """
         self.network = network
         self.config = config
         source = config.text_from
         self._modality = None if source in ("both", "bimodal") else Modality(source)
-        self.batches = BatchConfig(
-            identities=config.tsg.batch_size, tracklets=1, modality=self._modality or "both"
-        )
+        self.batches = BatchConfig(identities=rows, tracklets=1, modality=self._modality or "both")
         self.augment = AugmentConfig(pad=0, flip=0, erase=0, channels=False)
-        self.schedule = config.tsg.schedule
-        self.optim = config.tsg.optim
-        self._pools: list[_Pool] = []
-        self.loss_weights = {
-            f"{way}{_suffix(name)}": 1.0 for name in network.prompts for way in ("i2t", "t2i")
-        }
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """The prompts."""
-        return split_parameters(self.network.prompts.named_parameters(), [("prompts", (), 1.0)], self.optim)
+        self.schedule = training.schedule
+        self.optim = training.optim
+        self.rows = rows
+        self.loss_weights = {"i2t": 1.0, "t2i": 1.0}
+        self._cache: TrainingFeatures | None = None
 
     def before_stage(self, context: StageContext) -> None:
         """Encode the training images that texts come from once; and, where it is recorded, a share of all.
@@ -84,7 +77,9 @@ class TsgStage(Stage):
         if found is None:
             found = encode_training_set(self.network, training_pass(context), self._modality)
             context.state |= found.to_state(_LEARNT)
-        self._pools = self._divide(found, context)
+        self._check(found, context)
+        self._prepare(found)
+        self._cache = found
         if self.config.monitor_share > 0 and context.is_recorded and not context.resumed:
             watched = encode_training_set(self.network, training_pass(context, self.config.monitor_share))
             context.state |= watched.to_state(_WATCHED)
@@ -95,7 +90,7 @@ class TsgStage(Stage):
         self._measure(context)
 
     def after_stage(self, context: StageContext) -> None:
-        """Store the texts of the finished prompts."""
+        """Store the texts as they are at the end."""
         self.network.refresh_text_bank()
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -104,35 +99,35 @@ class TsgStage(Stage):
         Raises:
             RuntimeError: `before_stage` has not run.
         """
-        if not self._pools:
+        if self._cache is None:
             raise RuntimeError("the features are not cached: before_stage runs first")
-        generator = torch.Generator().manual_seed(batch.seed)
-        drawn = {pool.learner: _draw(pool, generator) for pool in self._pools}
-        texts = self.network.texts_of({learner: labels for learner, (_, labels) in drawn.items()})
-        scale, losses = self.config.logit_scale, {}
-        for learner, (features, labels) in drawn.items():
-            for way, (anchors, others) in {
-                "i2t": (features, texts[learner]),
-                "t2i": (texts[learner], features),
-            }.items():
-                losses[way + _suffix(learner)] = supervised_contrastive(
-                    anchors, others, labels, labels, 1 / scale
-                )
-        return losses
+        drawn = self._draw(self._cache, torch.Generator().manual_seed(batch.seed))
+        rows = drawn.to(self._cache.labels.device, non_blocking=True)
+        images, labels = self._cache.features[rows], self._cache.labels[rows]
+        texts, temperature = self._texts(labels), 1 / self.config.logit_scale
+        return {
+            "i2t": supervised_contrastive(images, texts, labels, labels, temperature),
+            "t2i": supervised_contrastive(texts, images, labels, labels, temperature),
+        }
 
-    def _divide(self, found: TrainingFeatures, context: StageContext) -> list[_Pool]:
-        """What each learner sees; every identity must be among it."""
-        identities, size = self.network.text_bank.shape[0], self.config.tsg.batch_size
-        if self.config.text_from != "bimodal":
-            if self._modality is not None:
-                check_every_identity(found, identities, context.label_ids, self._modality)
-            return [_Pool(SHARED, found, size)]
-        pools = []
-        for modality in Modality:
-            own = found.of_modality(modality)
-            check_every_identity(own, identities, context.label_ids, modality)
-            pools.append(_Pool(modality.value, own, size // len(Modality)))
-        return pools
+    def _prepare(self, found: TrainingFeatures) -> None:
+        """Hook: what steps need beside the cache."""
+
+    def _draw(self, found: TrainingFeatures, generator: torch.Generator) -> Tensor:
+        """Rows of the cache for one step, on the host, none twice."""
+        return torch.randperm(found.labels.shape[0], generator=generator)[: self.rows]
+
+    @abstractmethod
+    def _texts(self, labels: Tensor) -> Tensor:
+        """The text of each row's identity, with gradients to what the stage trains."""
+
+    def _check(self, found: TrainingFeatures, context: StageContext) -> None:
+        """Every identity must have an image that its text, or each of its texts, comes from."""
+        wanted = tuple(Modality) if self.config.text_from == "bimodal" else (self._modality,)
+        for modality in wanted:
+            if modality is not None:
+                own, identities = found.of_modality(modality), self.network.text_bank.shape[0]
+                check_every_identity(own, identities, context.label_ids, modality)
 
     def _measure(self, context: StageContext) -> None:
         watched = TrainingFeatures.from_state(_WATCHED, context.state)
@@ -141,13 +136,91 @@ class TsgStage(Stage):
             context.record(measure(watched, self.network.text_bank))
 
 
-def _draw(pool: _Pool, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Features and labels of a random part of a pool, none twice."""
-    labels = pool.found.labels
-    rows = torch.randperm(labels.shape[0], generator=generator)[: pool.size]
-    rows = rows.to(labels.device, non_blocking=True)
-    return pool.found.features[rows], labels[rows]
+class TsgStage(CachedStage):
+    """TSG: one prompt per identity learns to say what its images show; nothing else learns."""
+
+    name: ClassVar[str] = "tsg"
+    settings: ClassVar[tuple[str, ...]] = ("tsg",)
+
+    def __init__(self, network: Clip4ViNetwork, config: Clip4ViReidConfig) -> None:
+        super().__init__(network, config, config.tsg, config.tsg.batch_size)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The prompts."""
+        return split_parameters(self.network.prompts.named_parameters(), [("prompts", (), 1.0)], self.optim)
+
+    def _texts(self, labels: Tensor) -> Tensor:
+        return self.network.texts_of({SHARED: labels})[SHARED]
 
 
-def _suffix(learner: str) -> str:
-    return "" if learner == SHARED else f"_{learner}"
+class BimodalTsgStage(TsgStage):
+    """TSG with a learner for each modality, as CSDN has it: pairs of images of one person, one contrast.
+
+    Half of a step's rows are visible, the other half infrared images of the same people. An image finds its
+    person's texts of both modalities, and a text its person's images of both.
+    """
+
+    def __init__(self, network: Clip4ViNetwork, config: Clip4ViReidConfig) -> None:
+        CachedStage.__init__(self, network, config, config.tsg, config.tsg.batch_size // len(Modality))
+        self._pairs: _Pairs | None = None
+
+    def _prepare(self, found: TrainingFeatures) -> None:
+        self._pairs = _Pairs(found, self.network.text_bank.shape[0])
+
+    def _draw(self, found: TrainingFeatures, generator: torch.Generator) -> Tensor:
+        if self._pairs is None:
+            raise RuntimeError("the features are not cached: before_stage runs first")
+        return self._pairs.draw(self.rows, generator)
+
+    def _texts(self, labels: Tensor) -> Tensor:
+        visible, infrared = labels.chunk(len(Modality))
+        texts = self.network.texts_of({"visible": visible, "infrared": infrared})
+        return torch.cat([texts["visible"], texts["infrared"]])
+
+
+class FusionStage(CachedStage):
+    """CSDN's second stage: a small network learns to make one text of a person's two; prompts are finished.
+
+    Nothing in a step but that network runs: the texts of both learners are cached too.
+    """
+
+    name: ClassVar[str] = "fusion"
+    settings: ClassVar[tuple[str, ...]] = ("fusion",)
+
+    def __init__(self, network: Clip4ViNetwork, config: Clip4ViReidConfig) -> None:
+        super().__init__(network, config, config.fusion, config.fusion.batch_size)
+        self._banks: dict[str, Tensor] = {}
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The fusing network."""
+        named = self.network.named_parameters()
+        fusion = ((name, p) for name, p in named if name.startswith("fusion."))
+        return split_parameters(fusion, [("fusion", (), 1.0)], self.optim)
+
+    def _prepare(self, found: TrainingFeatures) -> None:
+        with torch.no_grad():
+            self._banks = self.network.texts_of(dict.fromkeys(self.network.prompts))
+
+    def _texts(self, labels: Tensor) -> Tensor:
+        return self.network.combined({m: bank[labels] for m, bank in self._banks.items()}, _FUSION_DROPOUT)
+
+
+class _Pairs:
+    """Draws visible images, and an infrared one of the same person for each; on the host."""
+
+    def __init__(self, found: TrainingFeatures, identities: int) -> None:
+        labels, infrared = found.labels.cpu(), found.infrared.cpu()
+        self._visible = (~infrared).nonzero().flatten()
+        self._labels = labels[self._visible]
+        rows = infrared.nonzero().flatten()
+        self._infrared = rows[labels[rows].argsort(stable=True)]
+        self._counts = torch.bincount(labels[rows], minlength=identities)
+        self._starts = self._counts.cumsum(0) - self._counts
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Up to `count` visible rows, none twice, then as many infrared ones."""
+        chosen = torch.randperm(len(self._visible), generator=generator)[:count]
+        labels = self._labels[chosen]
+        share = torch.rand(len(chosen), generator=generator, dtype=torch.float64)
+        partners = self._starts[labels] + (share * self._counts[labels]).long()
+        return torch.cat([self._visible[chosen], self._infrared[partners]])

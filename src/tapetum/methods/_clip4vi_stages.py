@@ -148,6 +148,8 @@ class HsaStage(TowerStage):
     def _learns(self, name: str) -> bool:
         if name.startswith("prompts."):
             return self.config.tunes_prompts
+        if name.startswith("fusion."):
+            return False
         return self.config.loss.id > 0 or not name.startswith("necks.")
 
     def before_epoch(self, epoch: int, context: StageContext) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from tapetum.methods._base import Method, MethodConfig, Stage
 from tapetum.methods._clip4vi_config import Clip4ViReidConfig
 from tapetum.methods._clip4vi_network import Clip4ViNetwork, ClipFeatures
-from tapetum.methods._clip4vi_prompt_stage import TsgStage
+from tapetum.methods._clip4vi_prompt_stage import BimodalTsgStage, FusionStage, TsgStage
 from tapetum.methods._clip4vi_stages import HsaAfterTsg, HsaStage, IfeStage
 from tapetum.methods._clip_method import build_towers
 from tapetum.models.backbones.clip_resnet_variants import ResNetVariant
@@ -52,13 +52,14 @@ PAPER_VIT: Mapping[str, Any] = {
 
 CSDN: Mapping[str, Any] = {
     "text_from": "bimodal",
+    "text_fusion": "csdn",
     "use_ife": False,
     "tune_prompts": False,
     "csdn_stem": True,
     "neck_bias": True,
     "loss": {"contrast_visible": 0, "contrast_infrared": 0},
 }
-"""The nearest predecessor: a learner of prompts per modality, no IFE, text fixed in the last stage."""
+"""The nearest predecessor: a learner of prompts per modality, texts fused, no IFE, text fixed at last."""
 
 TINY: Mapping[str, Any] = {
     "backbone": "tiny",
@@ -140,14 +141,20 @@ class Clip4ViReid(Method):
     @property
     def training_parts(self) -> tuple[str, ...]:
         """Text tower and prompts, once the last stage is over; the texts themselves stay as `text_bank`."""
-        return ("network.text", "network.prompts") if self.config.use_hsa and self.config.uses_text else ()
+        if not (self.config.use_hsa and self.config.uses_text):
+            return ()
+        fusion = ("network.fusion",) if self.config.fuses else ()
+        return ("network.text", "network.prompts", *fusion)
 
     def stages(self) -> list[Stage]:
-        """TSG, IFE and HSA, as far as they are on and there is text for them."""
+        """TSG, IFE and HSA, as far as they are on and there is text; where texts are fused, so after TSG."""
         config, network = self.config, self.network
         stages: list[Stage] = []
         if config.use_tsg and config.learns_prompts:
-            stages.append(TsgStage(network, config))
+            kind = BimodalTsgStage if config.text_from == "bimodal" else TsgStage
+            stages.append(kind(network, config))
+        if config.fuses:
+            stages.append(FusionStage(network, config))
         if config.use_ife and config.uses_text:
             stages.append(IfeStage(network, config))
         if config.use_hsa:

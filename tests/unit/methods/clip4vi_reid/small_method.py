@@ -26,6 +26,7 @@ SMALL = {
     "prompt": "a photo {} person",
     "batches": {"identities": 3, "tracklets": 2},
     "tsg": {"batch_size": 6},
+    "fusion": {"batch_size": 6},
 }
 PEOPLE = 6
 LABELS = torch.tensor([4, 4, 1, 1, 0, 0])

@@ -43,18 +43,88 @@ def test_tsg_learns_from_the_images_that_text_from_names(small, source):
     }[source]
 
 
-def test_bimodal_prompts_learn_each_from_its_modality_and_texts_are_averaged(small):
+def test_bimodal_tsg_contrasts_pairs_of_a_person_with_the_texts_of_both_learners(small):
+    method, context = small.make_method(text_from="bimodal", tune_prompts=False), small.make_context()
+    stage = small.begin(method, "tsg", context)
+    state, network = context.state, method.network
+    drawn = stage._draw(stage._cache, torch.Generator().manual_seed(3))
+    labels, infrared = state["learnt_labels"][drawn], state["learnt_infrared"][drawn]
+    assert infrared.tolist() == [False] * 3 + [True] * 3
+    assert torch.equal(labels[:3], labels[3:])
+    texts = network.texts_of({"visible": labels[:3], "infrared": labels[3:]})
+    texts = torch.cat([texts["visible"], texts["infrared"]]).detach().double()
+    images = state["learnt_features"][drawn].double()
+    found = stage.step(small.seeds(3))
+    expected = {
+        "i2t": small.contrast(images, texts, labels),
+        "t2i": small.contrast(texts, images, labels),
+    }
+    assert {name: value.item() for name, value in found.items()} == pytest.approx(expected, rel=1e-4)
+    stage.total(found).backward()
+    for name in ("visible", "infrared"):
+        gradient = network.prompts[name].tokens.grad
+        assert gradient[labels].any()
+        assert not gradient[[y for y in range(small.PEOPLE) if y not in labels]].any()
+
+
+def test_pairs_take_every_image_of_the_person_in_turn(small):
     method = small.make_method(text_from="bimodal", tune_prompts=False)
     stage = small.begin(method, "tsg")
-    assert set(method.network.prompts) == {"visible", "infrared"}
-    losses = stage.step(small.seeds())
-    assert set(losses) == {"i2t_visible", "t2i_visible", "i2t_infrared", "t2i_infrared"}
-    network, prompts = method.network, method.network.prompts
-    (losses["i2t_visible"] + losses["t2i_visible"]).backward()
-    assert prompts["visible"].tokens.grad.abs().sum() > 0
-    assert prompts["infrared"].tokens.grad is None or not prompts["infrared"].tokens.grad.any()
-    alone = [network.text.encode_embeddings(*prompts[name]()) for name in ("visible", "infrared")]
-    torch.testing.assert_close(network.text_features(), (alone[0] + alone[1]) / 2)
+    cache, seen = stage._cache, set()
+    for seed in range(60):
+        drawn = stage._draw(cache, torch.Generator().manual_seed(seed))
+        assert len(set(drawn[:3].tolist())) == 3
+        assert cache.infrared[drawn[3:]].all()
+        seen |= set(drawn.tolist())
+    assert seen == set(range(36))
+
+
+def test_fusion_learns_alone_from_finished_texts(small, monkeypatch):
+    method = small.make_method(text_from="bimodal", tune_prompts=False, fusion={"batch_size": 6})
+    assert [stage.name for stage in method.stages()] == ["tsg", "fusion", "ife", "hsa"]
+    network, context = method.network, small.make_context()
+    with torch.no_grad():
+        network.fusion.out.weight.normal_(std=0.3)
+    stage = small.begin(method, "fusion", context)
+    monkeypatch.setattr(network.text, "encode_embeddings", None)  # would fail if called
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    torch.manual_seed(1)
+    losses = stage.step(small.seeds(2))
+    rows = torch.randperm(36, generator=torch.Generator().manual_seed(2))[:6]
+    labels, images = context.state["learnt_labels"][rows], context.state["learnt_features"][rows].double()
+    torch.manual_seed(1)
+    texts = {name: bank[labels] for name, bank in stage._banks.items()}
+    fused = network.combined(texts, 0.1).detach().double()
+    assert losses["i2t"].item() == pytest.approx(small.contrast(images, fused, labels), rel=1e-4)
+    assert losses["t2i"].item() == pytest.approx(small.contrast(fused, images, labels), rel=1e-4)
+    small.train_step(method, stage, small.seeds(2))
+    moved = {key for key, value in network.state_dict().items() if not torch.equal(before[key], value)}
+    assert moved == {f"fusion.{layer}.{kind}" for layer in ("value", "out") for kind in ("weight", "bias")}
+
+
+@torch.no_grad()
+def test_the_texts_of_two_learners_are_fused_or_averaged(small):
+    for fusion in ("csdn", "mean"):
+        network = small.make_method(text_from="bimodal", text_fusion=fusion).network
+        visible, infrared = (network.text.encode_embeddings(*p()) for p in network.prompts.values())
+        if fusion == "mean":
+            assert network.fusion is None
+            expected = (visible + infrared) / 2
+        else:
+            network.fusion.out.weight.normal_()
+            hidden = torch.tanh(infrared @ network.fusion.value.weight.t() + network.fusion.value.bias)
+            expected = visible + hidden @ network.fusion.out.weight.t() + network.fusion.out.bias
+        torch.testing.assert_close(network.text_features(), expected, atol=1e-5, rtol=1e-5)
+        network.train()
+        torch.testing.assert_close(network.text_features(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_fusion_is_finished_in_the_last_stage(small):
+    method = small.make_method(text_from="bimodal")
+    stage = small.begin(method, "hsa")
+    trained = {p for group in stage.parameter_groups() for p in group.parameters}
+    assert not trained & set(method.network.fusion.parameters())
+    assert {p.tokens for p in method.network.prompts.values()} <= trained
 
 
 def test_tsg_draws_by_the_seed_of_the_batch_and_needs_its_cache(small):

@@ -17,7 +17,7 @@ def observe(small, method):
         batch = small.make_batch(views=False) if stage.batches.modality == "both" else None
         if stage.name == "hsa":
             batch = small.make_batch(seed=2)
-        elif stage.name == "tsg":
+        elif not stage.reads_frames:
             batch = small.seeds(5)
         found = stage.step(batch or small.one_modality(stage.batches.modality == "infrared"))
         weighted = {n: round(stage.loss_weights[n] * v.item(), 5) for n, v in found.items()}
@@ -87,7 +87,9 @@ SWITCHES = [
     ({}, {"prompts": "none"}, "stages losses"),
     ({}, {"text_from": "infrared"}, "losses settings"),
     ({}, {"text_from": "both"}, "losses settings"),
-    ({}, {"text_from": "bimodal"}, "losses groups"),
+    ({}, {"text_from": "bimodal"}, "stages losses groups"),
+    ({"text_from": "bimodal"}, {"text_fusion": "mean"}, "stages"),
+    ({"text_from": "bimodal"}, {"fusion.batch_size": 4}, "losses settings"),
     ({}, {"logit_scale": 0.5}, "losses"),
     ({}, {"use_tsg": False}, "stages"),
     ({}, {"use_ife": False}, "stages"),
@@ -181,6 +183,8 @@ def test_the_table_of_switches_is_complete():
             },
             "stage 3 would learn nothing",
         ),
+        ({"text_fusion": "mean"}, "text_fusion=mean is for the two texts"),
+        ({"text_from": "bimodal", "use_tsg": False}, "text_fusion=csdn learns from finished prompts"),
         ({"csdn_stem": True}, "csdn_stem is a stem of RN50"),
         ({"test_feature": ()}, "test_feature"),
         ({"text_form": "both"}, "did you mean 'text_from'"),
