@@ -33,6 +33,10 @@ class GalleryChangedError(TapetumError, RuntimeError):
     """Another process changed a gallery since it was opened; nothing was written."""
 
 
+class GalleryVersionError(DataError):
+    """A gallery was written by a newer version of this package; nothing was changed."""
+
+
 class MissingExtraError(TapetumError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tapetum.errors import ModelMismatchError
+from tapetum.evaluation import calibrate
 from tapetum.search import Filter, Gallery
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
@@ -293,3 +294,134 @@ def test_searches_run_beside_a_writer(new_gallery):
     for length, searched in answers:
         assert length == 5
         assert 40 <= searched <= 60
+
+
+def test_what_lies_beside_tracklets_is_kept(new_gallery):
+    gallery = new_gallery()
+    pictures = [[b"\xff\xd8 one", b"\xff\xd8 two"], [], [b"\xff\xd8 three"]]
+    gallery.upsert(make(range(3)), thumbnails=pictures, contents=["abc", None, "def"])
+    gallery.upsert(make([3]))
+    assert [gallery.thumbnails(f"t{n}") for n in range(4)] == [*pictures, []]
+    assert gallery.contents() == {"t0": "abc", "t2": "def"}
+    assert gallery.contents(["t2", "t1", "nobody"]) == {"t2": "def"}
+    gallery.upsert(make([0]), contents=["new"])
+    assert (gallery.thumbnails("t0"), gallery.contents()["t0"]) == ([], "new")  # replaced whole
+    gallery.optimise()
+    assert gallery.thumbnails("t2") == pictures[2]
+    with pytest.raises(KeyError, match="t9"):
+        gallery.thumbnails("t9")
+
+
+@pytest.mark.parametrize("beside", [{"thumbnails": [[b"x"]]}, {"contents": ["a", "b", "c"]}])
+def test_as_much_must_lie_beside_as_is_stored(new_gallery, beside):
+    gallery = new_gallery()
+    with pytest.raises(ValueError, match=r"of [13] tracklets were given for 2"):
+        gallery.upsert(make(range(2)), **beside)
+    assert gallery.count() == 0
+
+
+def test_people_and_tracklets_are_erased(new_gallery):
+    gallery = new_gallery()
+    gallery.upsert(make(range(20)))
+    assert gallery.erase(person_ids="1", tracklet_ids="t19") == 5  # person 1: t4 to t7
+    assert gallery.erase(person_ids=[0], tracklet_ids=["t0", "nobody"]) == 4
+    assert [t.tracklet_id for t in gallery.filter()] == [f"t{n}" for n in range(8, 19)]
+    assert gallery.erase(person_ids=[0]) == 0
+    with pytest.raises(ValueError, match="nothing to erase"):
+        gallery.erase()
+
+
+def test_what_is_old_is_purged(new_gallery, monkeypatch):
+    gallery = new_gallery()
+    monkeypatch.setattr("time.time", lambda: 75.0)
+    gallery.upsert(make(range(11)))  # t0, t5 and t10 have no time; the others 10 s times their number
+    assert gallery.purge(40.0) == 3  # t1 to t3; t4 is as old as that
+    assert gallery.purge(75.0) == 3  # t4, t6, t7
+    assert gallery.purge(75.5) == 3  # now those without a time too
+    assert [t.tracklet_id for t in gallery.filter()] == ["t8", "t9"]
+    assert gallery.purge(75.0, by="stored") == 0
+    assert gallery.purge(76.0, by="stored") == 2
+    for bad in ({"older_than": float("nan")}, {"older_than": 1.0, "by": "size"}):
+        with pytest.raises(ValueError, match=r"expected"):
+            gallery.purge(**bad)
+
+
+def calibration_of(model: str):
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(12), 4)
+    vectors = rng.standard_normal((12, 6))[people] + 0.3 * rng.standard_normal((48, 6))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = tuple(tracklet(n, person_id=int(p), camera_id=n) for n, p in enumerate(people))
+    return calibrate(Embeddings(vectors.astype(np.float32), TrackletSet("test", rows), model))
+
+
+def test_a_calibration_is_stored_with_the_gallery(new_gallery):
+    gallery, calibration = new_gallery(), calibration_of("m1")
+    assert gallery.calibration() is None
+    with pytest.raises(ValueError, match="nothing was stored"):
+        gallery.set_calibration(calibration)
+    gallery.upsert(make(range(3)))
+    gallery.set_calibration(calibration)
+    found = gallery.calibration()
+    for pairing, curve in calibration.curves.items():
+        assert found.curve(pairing).probability(0.3) == curve.probability(0.3)
+    with pytest.raises(ModelMismatchError):
+        gallery.set_calibration(calibration_of("m2"))
+    gallery.set_calibration(None)
+    assert gallery.calibration() is None
+
+
+def move(replacement, embeddings, limit=7):
+    """Embed what is pending with the vectors of some embeddings, in parts."""
+    row_of = {t.tracklet_id: row for row, t in enumerate(embeddings.tracklets)}
+    while pending := replacement.pending(limit):
+        assert len(pending) <= limit
+        vectors = embeddings.vectors[[row_of[t.tracklet_id] for t in pending]]
+        replacement.store(Embeddings(vectors, pending, embeddings.model))
+
+
+def test_a_gallery_moves_to_another_model_at_once(new_gallery):
+    gallery, old, new = new_gallery(), make(range(30)), make(range(30), model="m2", dimension=4)
+    gallery.upsert(old, thumbnails=[[b"%d" % n] for n in range(30)], contents=[f"c{n}" for n in range(30)])
+    gallery.set_calibration(calibration_of("m1"))
+    with gallery.replacement("m2") as replacement:
+        assert replacement.count_pending() == 30
+        assert not replacement.finish()
+        move(replacement, new)
+        assert (gallery.info().model, len(gallery.search(old.rows([3])))) == ("m1", 20)
+        gallery.upsert(make([3], camera_id="gate"))  # is pending again
+        gallery.upsert(make([40]))
+        gallery.delete(["t7"])
+        assert [t.tracklet_id for t in replacement.pending(9)] == ["t3", "t40"]
+        assert not replacement.finish()
+        replacement.leave_out(["t40"])
+        move(replacement, new)
+        assert replacement.finish()
+    info = gallery.info()
+    assert (info.model, info.dimension, info.count) == ("m2", 4, 29)
+    left = [n for n in range(30) if n != 7]
+    assert [t.tracklet_id for t in gallery.filter()] == [f"t{n}" for n in left]
+    np.testing.assert_array_equal(gallery.get(["t3", "t29"]).vectors, new.vectors[[3, 29]])
+    assert gallery.get(["t3"]).tracklets[0].camera_id == "gate"
+    assert (gallery.thumbnails("t5"), gallery.contents(["t5"])) == ([b"5"], {"t5": "c5"})
+    assert gallery.calibration() is None  # it was of the former model
+    expected, _ = plain_search(new.rows(left), new.vectors[9], 5, None)
+    assert names(gallery.search(new.rows([9]), top=5)) == [name for _, name in expected]
+    with pytest.raises(ModelMismatchError):
+        gallery.search(old.rows([3]))
+
+
+def test_moves_that_cannot_be_are_refused(new_gallery):
+    gallery = new_gallery()
+    with pytest.raises(ValueError, match="empty"):
+        gallery.replacement("m2")
+    gallery.upsert(make(range(3)))
+    with pytest.raises(ValueError, match="of model m1 already"):
+        gallery.replacement("m1")
+    with gallery.replacement("m2") as replacement:
+        with pytest.raises(ModelMismatchError):
+            replacement.store(make(range(3), model="m3"))
+        replacement.leave_out([f"t{n}" for n in range(3)])
+        with pytest.raises(ValueError, match="no tracklet is left"):
+            replacement.finish()
+    assert gallery.info().model == "m1"

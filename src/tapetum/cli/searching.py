@@ -46,7 +46,7 @@ def index(
     from tapetum.data.datasets import read_dataset
     from tapetum.embed import embed
     from tapetum.model import load
-    from tapetum.search.gallery import refuse_other_model
+    from tapetum.search.storing import refuse_other_model
 
     if gallery == "memory:":
         raise ValueError("gallery 'memory:' would end with this command; give a folder")

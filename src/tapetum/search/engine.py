@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from tapetum.data.modality_detection import detect_modality
 from tapetum.data.pictures import tracklet_from_path
 from tapetum.evaluation.calibration.calibration import Calibration
-from tapetum.search.gallery import Gallery, refuse_other_model
+from tapetum.search.gallery import Gallery
 from tapetum.search.probabilities import with_probabilities
 from tapetum.search.query import Filter, SearchResult
+from tapetum.search.storing import refuse_other_model
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 Query = Tracklet | str | Path | Sequence[str | Path]

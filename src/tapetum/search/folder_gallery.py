@@ -1,26 +1,43 @@
-"""A gallery in a folder: the reference gallery, written whole at each change.
+"""The reference gallery in a folder, written whole at each change.
 
-`gallery.json` names the format, the kind of storage and the folder of the current rows, which has the format
-of embeddings on disk. A change writes a new folder of rows, then replaces `gallery.json`, then removes the
-former rows: a crash at any moment leaves one or the other state, whole.
+`gallery.json` names the folder of the current rows, `rows-<version>`, which has the format of embeddings on
+disk, and in `stored.parquet` what lies beside them. A change writes a new folder of rows, then replaces
+`gallery.json`, then removes the former rows: a crash at any moment leaves one or the other state, whole.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
-from tapetum.embedding_files import is_embeddings_folder, load_embeddings, save_embeddings
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tapetum.embedding_files import load_embeddings, save_embeddings
 from tapetum.errors import DataError, GalleryChangedError
-from tapetum.files import replace_text
-from tapetum.json_files import read_json_of
-from tapetum.search.memory_gallery import MemoryGallery, Rows
+from tapetum.evaluation.calibration.calibration import Calibration
+from tapetum.files import replace_file
+from tapetum.search._rows import Rows
+from tapetum.search.gallery_folder import (
+    SUMMARY,
+    read_calibration,
+    read_summary,
+    refuse_other_content,
+    write_calibration,
+    write_summary,
+)
+from tapetum.search.memory_gallery import MemoryGallery
+from tapetum.search.storing import Beside
 
-FORMAT = "tapetum-gallery"
-FORMAT_VERSION = 1
-SUMMARY = "gallery.json"
+BESIDE = "stored.parquet"
+_FIELDS = {"version": int}
+_SCHEMA = pa.schema(
+    [
+        pa.field("content", pa.string()),
+        pa.field("stored_at", pa.float64()),
+        pa.field("thumbnails", pa.list_(pa.binary())),
+    ]
+)
 
 
 class FolderGallery(MemoryGallery):
@@ -37,7 +54,7 @@ class FolderGallery(MemoryGallery):
         if (folder / SUMMARY).is_file():
             self._load()
             return
-        _refuse_other_content(folder)
+        refuse_other_content(folder)
         if not create:
             raise FileNotFoundError(f"{folder}: there is no gallery")
 
@@ -48,10 +65,18 @@ class FolderGallery(MemoryGallery):
                 self._refuse_foreign_change()
                 self._remove_all_but(self._name(self._version))
 
+    def calibration(self) -> Calibration | None:
+        """What distances mean; see `Gallery.calibration`."""
+        return read_calibration(self._folder, self._rows.model)
+
+    def _keep_calibration(self, calibration: Calibration | None) -> None:
+        write_calibration(self._folder, calibration)
+
     def _load(self) -> None:
-        summary = _read_summary(self._folder / SUMMARY)
-        self._version = summary["version"]
-        self._rows = Rows(load_embeddings(self._folder / self._name(self._version)))
+        self._version = read_summary(self._folder, self.storage, _FIELDS)["version"]
+        place = self._folder / self._name(self._version)
+        embeddings = load_embeddings(place)
+        self._rows = Rows(embeddings, _load_beside(place / BESIDE, len(embeddings)))
 
     def _replace(self, rows: Rows) -> None:
         self._refuse_foreign_change()
@@ -59,20 +84,15 @@ class FolderGallery(MemoryGallery):
         name = self._name(self._version + 1)
         shutil.rmtree(self._folder / name, ignore_errors=True)  # of an interrupted write
         save_embeddings(rows.embeddings, self._folder / name)
-        summary = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "storage": self.storage,
-            "version": self._version + 1,
-        }
-        replace_text(self._folder / SUMMARY, json.dumps(summary, indent=1) + "\n")
+        _save_beside(rows.beside, self._folder / name / BESIDE)
+        write_summary(self._folder, self.storage, {"version": self._version + 1})
         self._version += 1
         self._rows = rows
         self._remove_all_but(name)
 
     def _refuse_foreign_change(self) -> None:
-        path = self._folder / SUMMARY
-        found = _read_summary(path)["version"] if path.is_file() else 0
+        known = (self._folder / SUMMARY).is_file()
+        found = read_summary(self._folder, self.storage, _FIELDS)["version"] if known else 0
         if found != self._version:
             raise GalleryChangedError(
                 f"{self._folder} was changed by another process since it was opened; open it again"
@@ -88,26 +108,24 @@ class FolderGallery(MemoryGallery):
         return f"rows-{version}"
 
 
-def _read_summary(path: Path) -> dict[str, Any]:
-    summary = read_json_of(path, FORMAT, "a gallery")
-    expected = {"format_version": FORMAT_VERSION, "storage": FolderGallery.storage}
-    for key, value in expected.items():
-        if summary.get(key) != value:
-            raise DataError(f"{path}: {key} is {summary.get(key)!r}; this version reads {value!r}")
-    if not isinstance(summary.get("version"), int):
-        raise DataError(f"{path}: version is {summary.get('version')!r}; expected an integer")
-    return summary
+def _save_beside(beside: tuple[Beside, ...], path: Path) -> None:
+    columns = {
+        "content": [entry.content for entry in beside],
+        "stored_at": [entry.stored_at for entry in beside],
+        "thumbnails": [list(entry.thumbnails) for entry in beside],
+    }
+    table = pa.Table.from_pydict(columns, schema=_SCHEMA)
+    replace_file(path, lambda place: pq.write_table(table, place))
 
 
-def _refuse_other_content(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise DataError(f"{folder} is a file; a gallery is a folder")
-    if is_embeddings_folder(folder):
-        raise DataError(f"{folder} holds embeddings, not a gallery; store them into a gallery of their own")
-    names = sorted(item.name for item in folder.iterdir() if not item.name.lstrip(".").startswith("rows-"))
-    if names:
-        raise DataError(
-            f"{folder} holds other files ({names[0]}) and no gallery; choose a new or empty folder"
-        )
+def _load_beside(path: Path, count: int) -> tuple[Beside, ...]:
+    """What lies beside the rows; nothing is known of rows that were stored before there was such a file."""
+    if not path.is_file():
+        return (Beside(),) * count
+    try:
+        rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a complete table of what is stored: {error}") from None
+    if len(rows) != count:
+        raise DataError(f"{path}: {len(rows)} rows, and {count} embeddings; they do not belong together")
+    return tuple(Beside(tuple(row["thumbnails"] or ()), row["content"], row["stored_at"]) for row in rows)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from tapetum.errors import ModelMismatchError
 from tapetum.search.query import Filter, SearchResult
 from tapetum.types import Embeddings, Id, TrackletSet
 
-MEMORY = "memory:"
-_TOLERANCE = 1e-4
+if TYPE_CHECKING:
+    from tapetum.evaluation.calibration.calibration import Calibration
+    from tapetum.search.replacement import Replacement
+
+Age = Literal["seen", "stored"]
+"""What a tracklet's age counts from: when it was seen (stored, where unknown), or when it was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class GalleryInfo:
 
     Attributes:
         uri: Where it is.
-        storage: How it is stored: "memory" or "numpy".
+        storage: How it is stored: "memory", "numpy", "lancedb" or "qdrant".
         model: Fingerprint of the model of its embeddings; None before the first are stored.
         dimension: Length of an embedding; None before the first are stored.
         count: Number of tracklets.
@@ -33,7 +36,8 @@ class GalleryInfo:
         cameras: Its cameras, integers first.
         first_time: Earliest known time in seconds; None where no time is known.
         last_time: Latest known time in seconds.
-        exact: Whether its searches are exact.
+        exact: Whether all its searches are exact.
+        recall: Where not, the share of true nearest tracklets that its index was found to find.
     """
 
     uri: str
@@ -46,6 +50,7 @@ class GalleryInfo:
     first_time: float | None
     last_time: float | None
     exact: bool
+    recall: float | None = None
 
 
 class Gallery(ABC):
@@ -62,23 +67,23 @@ class Gallery(ABC):
         """The gallery at `uri`.
 
         Args:
-            uri: "memory:" for an empty one that ends with the process, or a folder.
-            create: Whether a folder that does not exist (or is empty) is a new, empty gallery; it is written
-                with the first tracklets. If false, it is an error.
+            uri: "memory:" for an empty one that ends with the process; a folder; "numpy:FOLDER" for the
+                reference gallery in a folder; "qdrant://HOST:PORT/NAME" for a collection on a Qdrant server;
+                "qdrant:FOLDER" or "qdrant::memory:" for one without a server, for trials.
+            create: Whether a place where nothing is becomes a new, empty gallery; it is written with the
+                first tracklets. If false, it is an error.
 
         Raises:
             ValueError: The address names a store that this version does not have.
-            FileNotFoundError: There is no gallery in the folder, and `create` is false.
-            DataError: The folder holds something else, or a damaged gallery.
+            FileNotFoundError: There is no gallery, and `create` is false.
+            DataError: The place holds something else, or a damaged gallery.
+            GalleryVersionError: The gallery is of a newer version.
+            MissingExtraError: The store needs a package that is not installed.
+            OSError: A server does not answer.
         """
-        from tapetum.search.folder_gallery import FolderGallery
-        from tapetum.search.memory_gallery import MemoryGallery
+        from tapetum.search.addresses import open_gallery
 
-        address = str(uri)
-        if address == MEMORY:
-            return MemoryGallery()
-        _refuse_other_stores(address)
-        return FolderGallery(Path(uri), create=create)
+        return open_gallery(uri, create=create)
 
     @staticmethod
     def create(uri: str | Path) -> Gallery:
@@ -91,23 +96,40 @@ class Gallery(ABC):
         """
         gallery = Gallery.open(uri)
         if gallery.info().model is not None:
+            gallery.close()
             raise FileExistsError(f"{uri}: there is a gallery already; open it, or choose another place")
         return gallery
 
     @abstractmethod
-    def upsert(self, embeddings: Embeddings) -> int:
+    def upsert(
+        self,
+        embeddings: Embeddings,
+        *,
+        thumbnails: Sequence[Sequence[bytes]] | None = None,
+        contents: Sequence[str | None] | None = None,
+    ) -> int:
         """Store embeddings and return how many tracklets are new; one that is there already is replaced.
 
         Nothing is stored unless everything can be. The first embeddings decide model and dimension.
 
+        Args:
+            embeddings: What to store.
+            thumbnails: Pictures of each tracklet, JPEG files' bytes, the best first; None: none.
+            contents: What each tracklet was made from, such as a digest of its frames; None: unknown.
+
         Raises:
             ModelMismatchError: They are of another model than those stored.
-            ValueError: Another dimension, an embedding that is zero or not finite, or an identifier twice.
+            ValueError: Another dimension, an embedding that is zero or not finite, an identifier twice, or
+                another number of thumbnails or contents than of embeddings.
+            OSError: They could not be written; what was stored before is untouched.
         """
 
     @abstractmethod
     def delete(self, tracklet_ids: Iterable[str]) -> int:
-        """Remove tracklets and return how many there were; identifiers that are not there are passed over."""
+        """Remove tracklets and return how many there were; identifiers that are not there are passed over.
+
+        No answer shows them any more. Their bytes may stay on the disk until `optimise`; see `erase`.
+        """
 
     @abstractmethod
     def get(self, tracklet_ids: Sequence[str]) -> Embeddings:
@@ -116,6 +138,18 @@ class Gallery(ABC):
         Raises:
             KeyError: One is not there; it is named.
         """
+
+    @abstractmethod
+    def thumbnails(self, tracklet_id: str) -> list[bytes]:
+        """Pictures of a tracklet, each a JPEG file's bytes, the best first; none where none were stored.
+
+        Raises:
+            KeyError: It is not there.
+        """
+
+    @abstractmethod
+    def contents(self, tracklet_ids: Iterable[str] | None = None) -> dict[str, str]:
+        """What tracklets were made from, by identifier, where it is known; of all, or of those given."""
 
     @abstractmethod
     def filter(self, where: Filter | None = None) -> TrackletSet:
@@ -142,11 +176,38 @@ class Gallery(ABC):
 
     @abstractmethod
     def optimise(self) -> None:
-        """Use no more memory and disk than needed; answers stay as they are."""
+        """Use no more memory and disk than needed, and make large galleries quick to search.
+
+        Exact answers stay as they are; what was deleted leaves the disk.
+        """
 
     @abstractmethod
     def info(self) -> GalleryInfo:
         """What the gallery holds."""
+
+    @abstractmethod
+    def calibration(self) -> Calibration | None:
+        """What the distances of the gallery's model mean; None where none was stored for that model."""
+
+    @abstractmethod
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Store what distances mean, for every later answer; None removes it.
+
+        Raises:
+            ModelMismatchError: It is of another model than the gallery.
+            ValueError: Nothing was stored in the gallery yet.
+        """
+
+    @abstractmethod
+    def replacement(self, model: str) -> Replacement:
+        """A place to gather the gallery's tracklets embedded by another model, which then replaces it.
+
+        An attempt that was cut off is gone on with, where the store keeps it; one for another model is
+        dropped.
+
+        Raises:
+            ValueError: The gallery is empty, or it is of `model` already.
+        """
 
     def count(self, where: Filter | None = None) -> int:
         """Number of tracklets that pass; of all without a filter."""
@@ -159,8 +220,7 @@ class Gallery(ABC):
             KeyError: It is not in the gallery.
             ValueError: `top` is below 1.
         """
-        if top < 1:
-            raise ValueError(f"top is {top}; expected at least 1")
+        refuse_bad_top(top)
         query = self.get([tracklet_id])
         found = self.search(query, top=top + 1, where=where)
         counts_itself = where is None or where.accepts(query.tracklets[0])
@@ -170,69 +230,68 @@ class Gallery(ABC):
         )
         return SearchResult(ranked, found.exact, found.searched - counts_itself, found.recall)
 
+    def erase(
+        self,
+        *,
+        person_ids: Id | Iterable[Id] | None = None,
+        tracklet_ids: str | Iterable[str] | None = None,
+    ) -> int:
+        """Remove people or tracklets for good, from the disk too, and return how many tracklets there were.
 
-def as_query(query: ArrayLike | Embeddings, model: str | None, dimension: int | None) -> NDArray[np.float32]:
-    """The vector `[D]` of a query, of length 1.
+        It may be called again after it was cut off: bytes of what is deleted already leave the disk then.
 
-    Args:
-        query: A vector, or embeddings of one row.
-        model: Fingerprint that embeddings must have; None: any.
-        dimension: Length that it must have; None: any.
+        Args:
+            person_ids: Whose tracklets; compared as texts, like those of a `Filter`.
+            tracklet_ids: Which tracklets.
+
+        Raises:
+            ValueError: Neither is given.
+            OSError: The disk could not be written; no answer shows them any more, but bytes may be left.
+        """
+        if person_ids is None and tracklet_ids is None:
+            raise ValueError("nothing to erase: give person_ids or tracklet_ids")
+        gone = {tracklet_ids} if isinstance(tracklet_ids, str) else set(tracklet_ids or ())
+        if person_ids is not None:
+            gone |= {t.tracklet_id for t in self.filter(Filter(persons=person_ids))}
+        erased = self.delete(sorted(gone))
+        self.optimise()
+        return erased
+
+    def purge(self, older_than: float, *, by: Age = "seen") -> int:
+        """Remove what is older than an instant, from the disk too, and return how many tracklets it was.
+
+        Args:
+            older_than: The instant; what is as old as it stays. In Unix seconds, and so must times of
+                tracklets be.
+            by: "seen": by the tracklets' own times, and where those are unknown by when they were stored;
+                "stored": by when they were stored, also for times that count from another epoch.
+
+        Raises:
+            ValueError: The instant is not finite, or `by` is unknown.
+            OSError: As `erase`.
+        """
+        if not math.isfinite(older_than):
+            raise ValueError(f"older_than is {older_than}; expected a time in seconds")
+        if by not in ("seen", "stored"):
+            raise ValueError(f"by is {by!r}; expected 'seen' or 'stored'")
+        purged = self.delete(self._older_than(older_than, by))
+        self.optimise()
+        return purged
+
+    def close(self) -> None:
+        """Let go of files and connections that are held open; the gallery is not used afterwards."""
+        return
+
+    @abstractmethod
+    def _older_than(self, instant: float, by: Age) -> list[str]:
+        """Tracklets whose age is before an instant; those of unknown age are not."""
+
+
+def refuse_bad_top(top: int) -> None:
+    """Nothing, or an error where no hit is asked for.
 
     Raises:
-        ValueError: Not one vector of that length, zero, or not finite.
-        ModelMismatchError: Embeddings of another model.
+        ValueError: `top` is below 1.
     """
-    if isinstance(query, Embeddings):
-        refuse_other_model(query.model, model)
-        if len(query) != 1:
-            raise ValueError(f"the query has {len(query)} rows; expected one")
-        query = query.vectors[0]
-    vector: NDArray[np.float32] = np.asarray(query, dtype=np.float32)
-    if vector.ndim != 1:
-        raise ValueError(f"the query has shape {vector.shape}; expected one vector")
-    if dimension is not None and len(vector) != dimension:
-        raise ValueError(f"the query has dimension {len(vector)}; the gallery has {dimension}")
-    unit: NDArray[np.float32] = unit_rows(vector[None], ["the query"])[0]
-    return unit
-
-
-def unit_rows(vectors: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
-    """Rows of length 1; those that are already, to rounding, stay as they are.
-
-    Raises:
-        ValueError: A row is zero or not finite; its name is given.
-    """
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
-    if len(bad):
-        raise ValueError(f"{names[int(bad[0])]} is zero or not finite; it has no direction")
-    off = np.abs(lengths - 1) > _TOLERANCE
-    if not off.any():
-        return vectors
-    found = vectors.copy()
-    found[off] = vectors[off] / lengths[off, None]
-    return found
-
-
-def refuse_other_model(given: str, stored: str | None) -> None:
-    """Nothing, or an error where embeddings of `given` meet those of another model.
-
-    Raises:
-        ModelMismatchError: The fingerprints differ.
-    """
-    if stored is not None and given != stored:
-        raise ModelMismatchError(
-            f"these embeddings are of model {given or '(unknown)'}, those of the gallery of model "
-            f"{stored or '(unknown)'}; they cannot be compared: index the gallery anew"
-        )
-
-
-def _refuse_other_stores(address: str) -> None:
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", address)  # one letter is a drive
-    if scheme:
-        raise ValueError(
-            f"{address!r}: there is no store {scheme[1]!r} in this version; give a folder, or {MEMORY!r}"
-        )
-    if not address.strip():
-        raise ValueError(f"the gallery's address is empty; give a folder, or {MEMORY!r}")
+    if top < 1:
+        raise ValueError(f"top is {top}; expected at least 1")

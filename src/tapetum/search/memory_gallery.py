@@ -2,139 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from threading import Lock
+from threading import RLock
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tapetum.search._nearest import nearest
-from tapetum.search.gallery import MEMORY, Gallery, GalleryInfo, as_query, refuse_other_model, unit_rows
-from tapetum.search.query import Filter, Hit, SearchResult, as_text, as_texts
-from tapetum.types import Embeddings, Id, Modality, Tracklet, TrackletSet
+from tapetum.search._rows import Rows
+from tapetum.search.addresses import MEMORY
+from tapetum.search.gallery import Age, Gallery, GalleryInfo, refuse_bad_top
+from tapetum.search.memory_replacement import MemoryReplacement
+from tapetum.search.query import Filter, Hit, SearchResult
+from tapetum.search.replacement import Replacement
+from tapetum.search.storing import as_query, new_rows, refuse_foreign_calibration, refuse_same_model
+from tapetum.types import Embeddings, TrackletSet
 
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """What filters look at, as arrays over the rows."""
-
-    infrared: NDArray[np.bool_]
-    time: NDArray[np.float64]
-    camera: NDArray[np.int64]
-    person: NDArray[np.int64]
-    names: dict[str | None, int]
-    """Number of each camera's and person's text."""
-
-    @classmethod
-    def of(cls, tracklets: Sequence[Tracklet]) -> Columns:
-        """The columns of some tracklets; NaN where the time is unknown."""
-        names: dict[str | None, int] = {None: 0}
-
-        def numbers(texts: Iterable[str | None]) -> NDArray[np.int64]:
-            return np.array([names.setdefault(text, len(names)) for text in texts], dtype=np.int64)
-
-        return cls(
-            np.array([t.modality is Modality.INFRARED for t in tracklets], dtype=np.bool_),
-            np.array([np.nan if t.time is None else t.time for t in tracklets], dtype=np.float64),
-            numbers(as_text(t.camera_id) for t in tracklets),
-            numbers(as_text(t.person_id) for t in tracklets),
-            names,
-        )
-
-    def passing(self, where: Filter) -> NDArray[np.bool_]:
-        """Which rows pass a filter."""
-        kept = np.ones(len(self.time), dtype=np.bool_)
-        if where.modality is not None:
-            kept &= self.infrared == (where.modality is Modality.INFRARED)
-        if where.after is not None:
-            kept &= self.time >= where.after  # false for NaN
-        if where.before is not None:
-            kept &= self.time < where.before
-        for column, wanted in ((self.camera, where.cameras), (self.person, where.persons)):
-            if wanted is not None:
-                kept &= np.isin(column, self._numbers(wanted))
-        if where.exclude_cameras is not None:
-            kept &= ~np.isin(self.camera, self._numbers(where.exclude_cameras))
-        return kept
-
-    def _numbers(self, identifiers: Id | Iterable[Id]) -> list[int]:
-        return [self.names[text] for text in as_texts(identifiers) or () if text in self.names]
-
-
-class Rows:
-    """What a gallery holds at one moment; never changed, so a search needs no lock.
-
-    Attributes:
-        embeddings: All rows, in gallery order.
-        is_bound: Whether model and dimension are decided; false before the first rows were stored.
-    """
-
-    def __init__(self, embeddings: Embeddings | None = None) -> None:
-        """Hold `embeddings`; None: a gallery that never held anything."""
-        self.is_bound = embeddings is not None
-        if embeddings is None:
-            embeddings = Embeddings(np.zeros((0, 0), np.float32), TrackletSet("gallery", ()))
-        self.embeddings = embeddings
-
-    @property
-    def model(self) -> str | None:
-        """Fingerprint of the model; None before it is decided."""
-        return self.embeddings.model if self.is_bound else None
-
-    @property
-    def dimension(self) -> int | None:
-        """Length of an embedding; None before it is decided."""
-        return int(self.embeddings.vectors.shape[1]) if self.is_bound else None
-
-    @cached_property
-    def row_of(self) -> dict[str, int]:
-        """Row of each tracklet identifier."""
-        return {t.tracklet_id: row for row, t in enumerate(self.embeddings.tracklets)}
-
-    @cached_property
-    def columns(self) -> Columns:
-        """What filters look at."""
-        return Columns.of(self.embeddings.tracklets)
-
-    def merged(self, new: Embeddings) -> Rows:
-        """These rows with `new` ones: in the place of those with the same identifier, or at the end.
-
-        Raises:
-            ModelMismatchError: Another model.
-            ValueError: Another dimension, a row without direction, or an identifier twice.
-        """
-        vectors = self._checked(new)
-        tracklets = list(self.embeddings.tracklets)
-        places = [self.row_of.get(t.tracklet_id, -1) for t in new.tracklets]
-        for place, tracklet in zip(places, new.tracklets, strict=True):
-            if place >= 0:
-                tracklets[place] = tracklet
-            else:
-                tracklets.append(tracklet)
-        known = np.array(places, dtype=np.int64)
-        old = self.embeddings.vectors if self.is_bound else np.zeros((0, vectors.shape[1]), np.float32)
-        merged = np.concatenate([old, vectors[known < 0]])
-        merged[known[known >= 0]] = vectors[known >= 0]
-        return Rows(Embeddings(merged, TrackletSet("gallery", tuple(tracklets)), new.model))
-
-    def without(self, tracklet_ids: Iterable[str]) -> Rows:
-        """These rows without those of some identifiers."""
-        gone = {self.row_of[i] for i in tracklet_ids if i in self.row_of}
-        return Rows(self.embeddings.rows([row for row in range(len(self.embeddings)) if row not in gone]))
-
-    def _checked(self, new: Embeddings) -> NDArray[np.float32]:
-        """The vectors of `new`, of length 1."""
-        refuse_other_model(new.model, self.model)
-        dimension = int(new.vectors.shape[1])
-        if self.dimension is not None and dimension != self.dimension:
-            raise ValueError(f"the embeddings have dimension {dimension}; the gallery has {self.dimension}")
-        twice = [name for name, times in Counter(t.tracklet_id for t in new.tracklets).items() if times > 1]
-        if twice:
-            raise ValueError(f"tracklet {twice[0]!r} occurs twice in what is to be stored")
-        return unit_rows(new.vectors, [f"the embedding of tracklet {t.tracklet_id}" for t in new.tracklets])
+if TYPE_CHECKING:
+    from tapetum.evaluation.calibration.calibration import Calibration
 
 
 class MemoryGallery(Gallery):
@@ -146,15 +32,23 @@ class MemoryGallery(Gallery):
         """An empty gallery."""
         self.uri = MEMORY
         self._rows = Rows()
-        self._writing = Lock()
+        self._writing = RLock()
+        self._calibration: Calibration | None = None
 
-    def upsert(self, embeddings: Embeddings) -> int:
+    def upsert(
+        self,
+        embeddings: Embeddings,
+        *,
+        thumbnails: Sequence[Sequence[bytes]] | None = None,
+        contents: Sequence[str | None] | None = None,
+    ) -> int:
         """Store embeddings and return how many tracklets are new; see `Gallery.upsert`."""
         with self._writing:
-            rows = self._rows.merged(embeddings)
-            new = len(rows.embeddings) - len(self._rows.embeddings)
+            before = self._rows
+            new = new_rows(embeddings, thumbnails, contents, model=before.model, dimension=before.dimension)
+            rows = before.merged(new)
             self._replace(rows)
-        return new
+        return len(rows.embeddings) - len(before.embeddings)
 
     def delete(self, tracklet_ids: Iterable[str]) -> int:
         """Remove tracklets and return how many there were; see `Gallery.delete`."""
@@ -168,10 +62,19 @@ class MemoryGallery(Gallery):
     def get(self, tracklet_ids: Sequence[str]) -> Embeddings:
         """The tracklets of these identifiers with their embeddings; see `Gallery.get`."""
         rows = self._rows
-        missing = [i for i in tracklet_ids if i not in rows.row_of]
-        if missing:
-            raise KeyError(f"no tracklet {missing[0]!r} in the gallery {self.uri}")
-        return rows.embeddings.rows([rows.row_of[i] for i in tracklet_ids])
+        return rows.embeddings.rows([self._row(rows, i) for i in tracklet_ids])
+
+    def thumbnails(self, tracklet_id: str) -> list[bytes]:
+        """Pictures of a tracklet; see `Gallery.thumbnails`."""
+        rows = self._rows
+        return list(rows.beside[self._row(rows, tracklet_id)].thumbnails)
+
+    def contents(self, tracklet_ids: Iterable[str] | None = None) -> dict[str, str]:
+        """What tracklets were made from; see `Gallery.contents`."""
+        rows = self._rows
+        asked = rows.row_of if tracklet_ids is None else [i for i in tracklet_ids if i in rows.row_of]
+        known = ((i, rows.beside[rows.row_of[i]].content) for i in asked)
+        return {i: content for i, content in known if content is not None}
 
     def filter(self, where: Filter | None = None) -> TrackletSet:
         """The tracklets that pass, in gallery order; see `Gallery.filter`."""
@@ -186,8 +89,7 @@ class MemoryGallery(Gallery):
         self, query: ArrayLike | Embeddings, *, top: int = 20, where: Filter | None = None
     ) -> SearchResult:
         """The tracklets nearest to a query, exactly; see `Gallery.search`."""
-        if top < 1:
-            raise ValueError(f"top is {top}; expected at least 1")
+        refuse_bad_top(top)
         rows = self._rows
         vector = as_query(query, rows.model, rows.dimension)
         if not len(rows.embeddings):
@@ -207,21 +109,54 @@ class MemoryGallery(Gallery):
     def info(self) -> GalleryInfo:
         """What the gallery holds."""
         rows = self._rows
-        tracklets = rows.embeddings.tracklets
-        cameras = {t.camera_id for t in tracklets if t.camera_id is not None}
-        times = [t.time for t in tracklets if t.time is not None]
+        first, last = rows.columns.span()
         return GalleryInfo(
             uri=self.uri,
             storage=self.storage,
             model=rows.model,
             dimension=rows.dimension,
-            count=len(tracklets),
-            modalities={m.value: sum(t.modality is m for t in tracklets) for m in Modality},
-            cameras=tuple(sorted(cameras, key=lambda i: (isinstance(i, str), i))),
-            first_time=min(times, default=None),
-            last_time=max(times, default=None),
+            count=len(rows.embeddings),
+            modalities=rows.columns.modalities(),
+            cameras=rows.columns.camera.known(),
+            first_time=first,
+            last_time=last,
             exact=True,
         )
 
+    def calibration(self) -> Calibration | None:
+        """What distances mean; see `Gallery.calibration`."""
+        found = self._calibration
+        return found if found is not None and found.model == self._rows.model else None
+
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Store what distances mean; see `Gallery.set_calibration`."""
+        with self._writing:
+            refuse_foreign_calibration(calibration, self._rows.model)
+            self._keep_calibration(calibration)
+
+    def replacement(self, model: str) -> Replacement:
+        """A place to gather the tracklets embedded by another model; see `Gallery.replacement`.
+
+        What was gathered is kept in memory, so an attempt that was cut off starts anew.
+        """
+        rows = self._rows
+        refuse_same_model(model, rows.model, len(rows.embeddings))
+        return MemoryReplacement(model, lambda: self._rows, self._replace, self._writing)
+
+    def _older_than(self, instant: float, by: Age) -> list[str]:
+        rows = self._rows
+        stored = np.array([np.nan if b.stored_at is None else b.stored_at for b in rows.beside])
+        older = rows.columns.before(instant, stored, by_seen=by == "seen")
+        return [rows.embeddings.tracklets[int(row)].tracklet_id for row in np.flatnonzero(older)]
+
+    def _row(self, rows: Rows, tracklet_id: str) -> int:
+        row = rows.row_of.get(tracklet_id)
+        if row is None:
+            raise KeyError(f"no tracklet {tracklet_id!r} in the gallery {self.uri}")
+        return row
+
     def _replace(self, rows: Rows) -> None:
         self._rows = rows
+
+    def _keep_calibration(self, calibration: Calibration | None) -> None:
+        self._calibration = calibration

@@ -30,7 +30,7 @@ def test_address_says_the_kind(tmp_path):
     ],
 )
 def test_other_stores_are_refused_by_name(address, scheme):
-    with pytest.raises(ValueError, match=f"no store '{scheme}' in this version; give a folder, or 'memory:'"):
+    with pytest.raises(ValueError, match=f"no store '{scheme}' in this version; give a folder, 'memory:'"):
         Gallery.open(address)
 
 
