@@ -35,7 +35,7 @@ from tapetum.training.run_log import RunLog
 from tapetum.training.session import Session
 from tapetum.training.source import TrainingSource
 from tapetum.training.stage_run import run_stage
-from tapetum.training.stage_settings import settle_stages
+from tapetum.training.stage_settings import check_batches, settle_epochs
 from tapetum.training.training_set import TrainingSet, divide
 
 if TYPE_CHECKING:
@@ -154,8 +154,10 @@ def train_method(
 
     Raises:
         ValueError: The method reads cameras, and has been built for another number of them.
+        ConfigError: A stage asks for batches that its losses cannot take.
     """
     _adopt_cameras(method, source)
+    check_batches(method.stages())
     folder = RunFolder(Path(out))
     settings = settings if settings is not None else describe_run(method, config, start)
     fabric = fabric or create_fabric(config)
@@ -256,7 +258,7 @@ def _run_stages(session: Session, state: TrainingState | None) -> None:
     """Carry out all stages from the session's position on."""
     method, position = session.method, session.position
     stages = method.stages()
-    for note in settle_stages(stages, session.source):
+    for note in settle_epochs(stages, session.source):
         session.progress.note(note)
     if state is not None:
         assign_tensors(all_tensors(method), state.model, session.folder.checkpoints)

@@ -17,10 +17,11 @@ def rate_factor(schedule: ScheduleConfig, step: int, total: int) -> float:
     """Factor of the base learning rate at `step` (from 0) of a stage of `total` steps.
 
     With p the position in epochs: `start + (1 - start) p / warmup` below the warm-up, then
-    `final + (1 - final) (1 + cos(pi p / epochs)) / 2`; the cosine counts the warm-up's epochs too. With
-    milestones, the warm-up's factor (1 after it) times `decay` for each milestone that p has reached. A stage
-    that was shortened passes through the whole schedule in the steps it has. Unless `per_step`, p is cut to
-    whole epochs, so the factor changes once an epoch.
+    `final + (1 - final) (1 + cos(pi p / epochs)) / 2`; the cosine counts the warm-up's epochs too. A linear
+    fall does not: `final + (1 - final) (epochs - p) / (epochs - warmup)`. With milestones, the warm-up's
+    factor (1 after it) times `decay` for each milestone that p has reached. A stage that was shortened passes
+    through the whole schedule in the steps it has. Unless `per_step`, p is cut to whole epochs, so the factor
+    changes once an epoch.
 
     >>> s = ScheduleConfig(epochs=24, steps_per_epoch=200, warmup_epochs=3, warmup_start=0.01, final=0.01)
     >>> [round(rate_factor(s, step, 4800), 3) for step in (0, 199, 200, 400, 600, 2400, 4799)]
@@ -34,5 +35,8 @@ def rate_factor(schedule: ScheduleConfig, step: int, total: int) -> float:
         return warmup * schedule.decay ** sum(position >= epoch for epoch in schedule.milestones)
     if position < schedule.warmup_epochs:
         return warmup
-    cosine = (1 + math.cos(math.pi * position / schedule.epochs)) / 2
-    return schedule.final + (1 - schedule.final) * cosine
+    if schedule.fall == "linear":
+        share = (schedule.epochs - position) / (schedule.epochs - schedule.warmup_epochs)
+    else:
+        share = (1 + math.cos(math.pi * position / schedule.epochs)) / 2
+    return schedule.final + (1 - schedule.final) * share

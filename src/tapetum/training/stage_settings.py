@@ -9,17 +9,18 @@ from tapetum.methods._base import Stage
 from tapetum.training.source import TrainingSource
 
 
-def settle_stages(stages: Sequence[Stage], source: TrainingSource) -> list[str]:
-    """Check the batches of every stage, and give epochs that follow from the data their number of steps.
-
-    Returns:
-        A note for each stage whose epochs follow from the data.
+def check_batches(stages: Sequence[Stage]) -> None:
+    """Do nothing if every stage can take the batches it asks for.
 
     Raises:
-        ConfigError: A stage asks for batches that its losses cannot take.
+        ConfigError: Its losses cannot; stage and setting are named.
     """
     for stage in stages:
         _check_batches(stage)
+
+
+def settle_epochs(stages: Sequence[Stage], source: TrainingSource) -> list[str]:
+    """Give epochs that follow from the data their number of steps; a note for each such stage."""
     return [_settle_epoch(stage, source) for stage in stages if stage.schedule.steps_per_epoch == "from-data"]
 
 

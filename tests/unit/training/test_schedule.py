@@ -23,6 +23,17 @@ def test_per_step_values_by_hand():
     assert factors == pytest.approx([0.5, 0.75, *cosine])
 
 
+def test_a_linear_fall_by_hand():
+    """One cycle in straight lines: up to the peak at epoch 1, down to nothing at epoch 5."""
+    schedule = ScheduleConfig(
+        epochs=5, steps_per_epoch=2, warmup_epochs=1, warmup_start=0.5, final=0, fall="linear", per_step=True
+    )
+    factors = [rate_factor(schedule, step, 10) for step in range(10)]
+    assert factors == pytest.approx([0.5, 0.75, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
+    flat = schedule.model_copy(update={"final": 0.2, "warmup_epochs": 0})
+    assert [rate_factor(flat, step, 10) for step in (0, 5)] == pytest.approx([1.0, 0.6])
+
+
 def test_no_warm_up_starts_at_the_base_rate():
     schedule = ScheduleConfig(epochs=3, steps_per_epoch=5, warmup_epochs=0)
     assert rate_factor(schedule, 0, 15) == 1.0

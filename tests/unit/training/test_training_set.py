@@ -10,7 +10,7 @@ from tapetum.data import DataSet, TrainingRows
 from tapetum.errors import ConfigError, DataError
 from tapetum.methods._base import AugmentConfig, create_method
 from tapetum.training.config import TrainingConfig
-from tapetum.training.stage_settings import settle_stages
+from tapetum.training.stage_settings import check_batches, settle_epochs
 from tapetum.training.training_set import (
     TrainingSet,
     create_augmentation,
@@ -207,7 +207,7 @@ def test_an_epoch_from_data(dataset, method, batches, steps):
     stage = stage_with(method, batches=batches, schedule={"steps_per_epoch": "from-data"})
     with pytest.raises(ValueError, match="the training set says how many"):
         stage.schedule.epoch_steps  # noqa: B018
-    assert settle_stages([stage], source) == [f"network: {steps} steps an epoch, 24 epochs, as the data are"]
+    assert settle_epochs([stage], source) == [f"network: {steps} steps an epoch, 24 epochs, as the data are"]
     with source.open_stage(stage, 0) as loader:
         assert loader.steps == stage.schedule.epoch_steps == steps
 
@@ -224,11 +224,11 @@ def test_an_epoch_from_data(dataset, method, batches, steps):
 )
 def test_batches_that_a_stage_cannot_take_are_refused(dataset, method, monkeypatch, changes, message):
     stage = stage_with(method, **changes)
-    settle_stages([stage], None)
+    check_batches([stage])
     monkeypatch.setattr(type(stage), "takes_modalities", ("both",))
     monkeypatch.setattr(type(stage), "takes_views", False)
     with pytest.raises(ConfigError, match=message):
-        settle_stages([stage], None)
+        check_batches([stage])
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.5, 13), (0.01, 13), (0.51, 25), (1.0, 25)])
