@@ -8,8 +8,9 @@ docs/methods/agw.md for where these differ.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -80,6 +81,10 @@ class AgwConfig(TwoStreamConfig):
     )
     wrt_compat: bool = Field(False, description="triplet weights as in the widely copied code")
     hard_margin: float | None = Field(0.3, description="of the batch-hard triplet; None: soft margin")
+    triplet_on: Literal["before", "after"] = Field(
+        "before", description="triplets read features before or behind the batch norm"
+    )
+    triplet_unit: bool = Field(False, description="L2-normalise features for triplets")
     batches: BatchConfig = BatchConfig(identities=8, tracklets=4)
     augment: AugmentConfig = AugmentConfig(erase=0, channels=False)
     optim: TwoStreamOptimConfig = TwoStreamOptimConfig()
@@ -134,14 +139,18 @@ class _NetworkStage(Stage):
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a cross-modal batch on all its rows, exchanged views included."""
-        config, labels, losses = self.config, batch.labels, {}
+        config, labels, neck, losses = self.config, batch.labels, self.network.neck, {}
         features = self.network.clip_features(batch.clips, batch_segments(batch))
+        normed = neck.norm(features)
         if config.loss.id > 0:
-            losses["id"] = identity_loss(self.network.neck(features), labels, config.label_smooth)
+            losses["id"] = identity_loss(neck.classifier(normed), labels, config.label_smooth)
+        compared = features if config.triplet_on == "before" else normed
+        if config.triplet_unit:
+            compared = F.normalize(compared, dim=1)
         if config.loss.wrt > 0:
             losses["wrt"] = weighted_regularised_triplet(
-                features, labels, compat=config.wrt_compat, squared=config.wrt_squared
+                compared, labels, compat=config.wrt_compat, squared=config.wrt_squared
             )
         if config.loss.hard > 0:
-            losses["hard"] = batch_hard_triplet(features, labels, config.hard_margin)
+            losses["hard"] = batch_hard_triplet(compared, labels, config.hard_margin)
         return losses

@@ -53,6 +53,21 @@ def test_losses_are_those_of_the_pooled_and_the_normed_feature():
         assert torch.allclose(losses[name], value, rtol=1e-4), name
 
 
+@pytest.mark.parametrize("on", ["before", "after"])
+@pytest.mark.parametrize("unit", [False, True])
+def test_triplets_read_the_feature_that_is_asked_for(on, unit):
+    changes = {"loss.hard": 1.0, "triplet_on": on, "triplet_unit": unit}
+    batch = make_batch()
+    losses = losses_of(make_method(**changes), batch)
+    f = make_method().network(batch.clips[:, 0], [Segment("visible", 4), Segment("infrared", 4)])
+    if on == "after":
+        f = (f - f.mean(0)) / (f.var(0, correction=0) + 1e-5).sqrt()
+    if unit:
+        f = f / f.norm(dim=1, keepdim=True)
+    assert torch.allclose(losses["wrt"], weighted_regularised_triplet(f, batch.labels), rtol=1e-4)
+    assert torch.allclose(losses["hard"], batch_hard_triplet(f, batch.labels, 0.3), rtol=1e-4)
+
+
 def test_exchanged_views_count_in_every_loss_and_pass_the_visible_stem():
     plain, shown = make_method(), make_method()
     batch = make_batch(views=True)
