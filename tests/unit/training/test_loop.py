@@ -403,15 +403,6 @@ def test_the_library_of_linear_layers_is_settled_as_a_run_starts(
     assert read_yaml(result.folder / "config.yaml")["record"]["onednn_products"] == expected
 
 
-def test_batches_that_a_stage_cannot_take_are_refused_before_anything_is_written(toy, tmp_path, monkeypatch):
-    stage = toy.Body(toy.build())
-    stage.augment = stage.augment.model_copy(update={"exchanged_view": True})
-    monkeypatch.setattr(toy.Toy, "stages", lambda self: [stage, toy.Bias(self)])
-    with pytest.raises(ConfigError, match=r"stage 'body': augment\.exchanged_view = True"):
-        toy.train_toy(tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_library_that_is_not_there_is_refused(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "has_onednn", lambda: False)
     with pytest.raises(ValueError, match=r"training\.linears = 'onednn'"):

@@ -231,6 +231,15 @@ def test_batches_that_a_stage_cannot_take_are_refused(dataset, method, monkeypat
         check_batches([stage])
 
 
+def test_batches_that_a_stage_cannot_take_are_refused_before_anything_is_written(toy, tmp_path, monkeypatch):
+    stage = toy.Body(toy.build())
+    stage.augment = stage.augment.model_copy(update={"exchanged_view": True})
+    monkeypatch.setattr(toy.Toy, "stages", lambda self: [stage, toy.Bias(self)])
+    with pytest.raises(ConfigError, match=r"stage 'body': augment\.exchanged_view = True"):
+        toy.train_toy(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("share", "left"), [(0.5, 13), (0.01, 13), (0.51, 25), (1.0, 25)])
 def test_a_thinned_pass_shows_some_of_each_person_and_modality(dataset, method, share, left):
     source = TrainingSet(divide(dataset, 0, 1), TrainingConfig(), method)
