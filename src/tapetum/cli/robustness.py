@@ -173,16 +173,15 @@ def robustness_table(found: Robustness) -> Table:
 
 
 def _cells(rows: Mapping[str, tuple[Figures, Figures | None]]) -> list[str]:
+    """The mAP and rank-1 of each direction in per cent, each with what is lost of the clean figure."""
+    from tapetum.report.score_tables import per_cent
+
     cells = []
     for own, clean in rows.values():
         lost = None if clean is None else own.drop(clean)
         for value in ("mean_ap", "rank_1"):
-            cells += [_per_cent(getattr(own, value)), "" if lost is None else _per_cent(getattr(lost, value))]
+            cells += [per_cent(getattr(own, value)), "" if lost is None else per_cent(getattr(lost, value))]
     return cells
-
-
-def _per_cent(share: float) -> str:
-    return "–" if share != share else f"{100 * share:.1f}"
 
 
 def _plan(
@@ -197,13 +196,17 @@ def _plan(
     from tapetum.robustness import RobustnessPlan, applicable
 
     side: Side = (request.side or CorruptSide.BOTH).value
-    fitting = applicable(chosen, dataset.test, side) if request.corrupt == ALL else chosen
+    protocol = rules.protocol or dataset.name.partition("?")[0]
+    fitting = chosen
+    if request.corrupt == ALL:
+        root = rules.root or dataset.root
+        fitting = applicable(chosen, dataset.test, side, protocol, seed=rules.seed, root=root)
     if len(fitting) < len(chosen):
         left = ", ".join(c.name for c in chosen if c not in fitting)
         note(f"left out, for they would change no picture: {left}")
     encoding = rules.encoding
     return RobustnessPlan(
-        protocol=rules.protocol or dataset.name.partition("?")[0],
+        protocol=protocol,
         corruptions=fitting,
         severities=severities,
         side=side,

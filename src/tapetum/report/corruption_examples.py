@@ -16,7 +16,7 @@ from tapetum.report.strips import data_uri, side_by_side
 from tapetum.types import Id, Modality, Tracklet, TrackletSet
 
 _HEIGHT = 112
-_ACROSS = 5
+_ACROSS = 7
 """Corruptions side by side on a sheet."""
 _LABEL, _MARGIN = 18, 12
 

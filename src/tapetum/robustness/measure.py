@@ -21,11 +21,11 @@ from tapetum.evaluation.protocols import Protocol, Trial, create_protocol
 from tapetum.evaluation.robustness import CLEAN, Cell
 from tapetum.model import Model
 from tapetum.robustness.cells import StoredCells
-from tapetum.robustness.plan import RobustnessPlan, is_on_side
-from tapetum.types import Embeddings, TrackletSet
+from tapetum.robustness.plan import RobustnessPlan
+from tapetum.robustness.sides import Rows, side_rows
+from tapetum.types import Embeddings, Modality, TrackletSet
 
 Progress = Callable[[int, int], None]
-Rows = NDArray[np.int64]
 
 _CACHE_BYTES = 1 << 30
 
@@ -77,7 +77,9 @@ class _Subject:
     def __init__(self, model: Model, tracklets: TrackletSet, plan: RobustnessPlan, root: Path | None) -> None:
         self.model, self.tracklets, self.plan, self.root = model, tracklets, plan, root
         self.protocol = create_protocol(plan.protocol)
+        self._side = side_rows(tracklets, plan.side, plan.protocol, seed=plan.seed, root=root)
         self._corruptions = {corruption.name: corruption for corruption in plan.corruptions}
+        self._infrared = np.array([t.modality is Modality.INFRARED for t in tracklets], dtype=bool)
         self._clean: Embeddings | None = None
         for name, corruption in self._corruptions.items():
             if not len(self.rows((name, plan.severities[0]))):
@@ -113,9 +115,8 @@ class _Subject:
         """The tracklets that a cell embeds: clean all, else those on the corrupted side that it changes."""
         if cell == CLEAN:
             return np.arange(len(self.tracklets))
-        corruption = self._corruptions[cell[0]]
-        changed = [corruption.applies_to(self.tracklets[int(row)].modality) for row in self._side]
-        found: Rows = self._side[np.array(changed, dtype=bool)]
+        visible, infrared = (self._corruptions[cell[0]].applies_to(modality) for modality in Modality)
+        found: Rows = self._side[np.where(self._infrared[self._side], infrared, visible)]
         return found
 
     def _clean_embeddings(self, progress: Progress | None) -> Embeddings:
@@ -154,17 +155,6 @@ class _Subject:
         size = self.model.method.preprocessing
         room = 0 if self.plan.workers else _CACHE_BYTES
         return open_frames(self.tracklets, size.height, size.width, cache_bytes=room)
-
-    @cached_property
-    def _side(self) -> Rows:
-        """Rows of the tracklets on the corrupted side, ascending."""
-        side = self.plan.side
-        if side in ("query", "gallery"):
-            trials = self.protocol.trials(self.tracklets, self.plan.seed, self.root)
-            listed = [trial.query if side == "query" else trial.gallery for trial in trials]
-            found: Rows = np.unique(np.concatenate(listed))
-            return found
-        return np.flatnonzero([is_on_side(t.modality, side) for t in self.tracklets])
 
 
 class _OneSide(Protocol):

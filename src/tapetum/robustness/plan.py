@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from tapetum.data.clips import TestSampling
 from tapetum.data.corruptions import CORRUPTIONS, SEVERITIES, Corruption
@@ -12,10 +11,7 @@ from tapetum.embed import Precision
 from tapetum.evaluation.evaluate import Reranking
 from tapetum.evaluation.robustness import CLEAN, Cell
 from tapetum.registry import unknown
-from tapetum.types import Modality, TrackletSet
-
-Side = Literal["both", "query", "gallery", "visible", "infrared"]
-"""Pictures that are corrupted: all, those that are searched for or among, or those of one modality."""
+from tapetum.robustness.sides import Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +72,3 @@ class RobustnessPlan:
     def cells(self) -> list[Cell]:
         """The cells, the clean one first."""
         return [CLEAN, *((name, severity) for name in self.names for severity in self.severities)]
-
-
-def applicable(
-    corruptions: Sequence[Corruption], tracklets: TrackletSet, side: Side = "both"
-) -> tuple[Corruption, ...]:
-    """The corruptions that can happen to a modality that is on this side and has tracklets."""
-    seen = {t.modality for t in tracklets if is_on_side(t.modality, side)}
-    return tuple(corruption for corruption in corruptions if corruption.modalities & seen)
-
-
-def is_on_side(modality: Modality, side: Side) -> bool:
-    """Whether pictures of this modality may be corrupted; queries and galleries are of any.
-
-    >>> is_on_side(Modality.VISIBLE, "visible"), is_on_side(Modality.VISIBLE, "infrared")
-    (True, False)
-    >>> is_on_side(Modality.VISIBLE, "query")
-    True
-    """
-    return side not in set(Modality) or modality == side

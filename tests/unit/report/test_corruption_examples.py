@@ -56,13 +56,13 @@ def test_a_sheet_shows_every_corruption(make_tracklets, width):
     frames = ExampleFrames(make_tracklets((4,)), 24, width)
     sheet = draw_sheet(frames, CORRUPTIONS, 3)
     tiles = 1 + len(CORRUPTIONS)
-    rows = -(-tiles // 5)
+    rows = -(-tiles // 7)
     across = 2 * 112 * width // 24 + 3
-    assert sheet.size == (12 + 5 * (across + 12), rows * (112 + 18 + 12))
+    assert sheet.size == (12 + 7 * (across + 12), rows * (112 + 18 + 12))
     pixels = np.asarray(sheet).astype(int)
     blank = pixels[0, 0]
     for number in range(tiles):
-        top, left = number // 5 * 142 + 18, 12 + number % 5 * (across + 12)
+        top, left = number // 7 * 142 + 18, 12 + number % 7 * (across + 12)
         assert np.abs(pixels[top : top + 112, left : left + 20] - blank).max() > 20
     harder = np.asarray(draw_sheet(frames, CORRUPTIONS, 5)).astype(int)
     assert (pixels[18:130, 12 : 12 + across] == harder[18:130, 12 : 12 + across]).all()  # the clean frames

@@ -1,8 +1,7 @@
 import pytest
 
 from tapetum.data.corruptions import CORRUPTIONS, find_corruption
-from tapetum.robustness import RobustnessPlan, applicable
-from tapetum.types import Modality, Tracklet, TrackletSet
+from tapetum.robustness import RobustnessPlan
 
 
 def test_all_corruptions_at_all_severities_are_the_default():
@@ -29,19 +28,3 @@ def test_all_corruptions_at_all_severities_are_the_default():
 def test_what_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         RobustnessPlan("manifest", **options)
-
-
-def test_what_would_change_nothing_is_not_applicable():
-    visible, infrared = (Tracklet(m.value, ("",), m) for m in Modality)
-    both = TrackletSet("both", (visible, infrared))
-
-    def names(tracklets, side="both"):
-        return {c.name for c in applicable(CORRUPTIONS, tracklets, side)}
-
-    everything = {c.name for c in CORRUPTIONS}
-    assert names(both) == names(both, "query") == names(both, "gallery") == everything
-    assert names(both, "infrared") == everything - {"saturation"}
-    sensor = {"fixed-pattern-noise", "lamp-vignette", "lamp-hot-spot", "gain-noise"}
-    assert names(both, "visible") == everything - sensor
-    assert names(TrackletSet("one", (visible,))) == everything - sensor
-    assert names(TrackletSet("one", (visible,)), "infrared") == set()
