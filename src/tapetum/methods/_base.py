@@ -72,10 +72,16 @@ class ScheduleConfig(Config):
     )
     warmup_epochs: float = Field(3, ge=0)
     warmup_start: float = Field(0.01, gt=0, le=1, description="factor of the base rate at the first step")
-    final: float = Field(0.01, ge=0, le=1, description="factor of the base rate at the end of the cosine")
+    final: float = Field(
+        0.01, ge=0, le=1, description="factor of the base rate at the end, without milestones"
+    )
     per_step: bool = Field(False, description="update the rate every step instead of every epoch")
     milestones: tuple[float, ...] | None = Field(
-        None, description="epochs from which the rate is `decay` times lower; None: cosine"
+        None, description="epochs from which the rate is `decay` times lower; None: it falls as `fall` says"
+    )
+    fall: Literal["cosine", "linear"] = Field(
+        "cosine",
+        description="how the rate comes to `final`: as a cosine, or from the warm-up on in a straight line",
     )
     decay: float = Field(0.1, gt=0, le=1, description="factor of the rate at each milestone")
 

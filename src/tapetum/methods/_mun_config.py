@@ -29,6 +29,18 @@ class MunOptimConfig(TwoStreamOptimConfig):
     generator_factor: float = Field(
         1, gt=0, description="of the base rate: the generator; its layer scales have no weight decay"
     )
+    layer3_factor: float | None = Field(
+        None, gt=0, description="of the base rate: layer 3; None: backbone_factor"
+    )
+    layer4_factor: float | None = Field(
+        None, gt=0, description="of the base rate: layer 4; None: backbone_factor"
+    )
+
+    @property
+    def layer_factors(self) -> dict[str, float]:
+        """Factors of the body's layers that have one of their own."""
+        factors = {"layer3": self.layer3_factor, "layer4": self.layer4_factor}
+        return {name: factor for name, factor in factors.items() if factor is not None}
 
 
 class MunConfig(TwoStreamConfig):

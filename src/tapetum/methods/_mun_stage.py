@@ -86,7 +86,8 @@ class AlignmentStage(Stage):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The network's groups, the generator's weights, and its layer scales, which do not decay."""
-        groups, optim = self.network.parameter_groups(self.config.optim), self.config.optim
+        optim = self.config.optim
+        groups = self.network.parameter_groups(optim, optim.layer_factors)
         if self.generator is None:
             return groups
         named = list(self.generator.named_parameters())

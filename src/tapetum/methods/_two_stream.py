@@ -6,8 +6,10 @@ Methods on it differ in streams (MUN has a third), losses and batches; what an e
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import torch
@@ -46,6 +48,9 @@ class TwoStreamConfig(MethodConfig):
     test_sampling: Literal["chunk-first", "uniform", "dense"] = "dense"
     weights: str = Field("none", description="'none', or a ResNet's weight file in torchvision's layout")
     resnet: ResNetConfig = Field(RESNET_50, description="shape of stem and body")
+    stem_layers: int = Field(
+        0, ge=0, le=3, description="layers of the body that each stream has a copy of, behind its stem"
+    )
     gradient_checkpointing: bool = Field(
         False, description="recompute the body's blocks in the backward pass: less memory, more time"
     )
@@ -58,6 +63,14 @@ class TwoStreamConfig(MethodConfig):
         "mean",
         description="encoding clips of unknown modality: mean of what both stems lead to, or an error",
     )
+
+    @property
+    def stem_channels(self) -> int:
+        """Channels of the maps at which the streams meet."""
+        if not self.stem_layers:
+            return self.resnet.width
+        halvings = len(self.resnet.layers) - self.stem_layers
+        return self.resnet.output_dim >> halvings
 
 
 class TwoStreamNetwork(nn.Module):
@@ -75,7 +88,8 @@ class TwoStreamNetwork(nn.Module):
         streams: Names of the streams.
 
     Raises:
-        ConfigError: The ResNet does not read three channels, or the stand-in is asked for.
+        ConfigError: The ResNet does not read three channels, the stand-in is asked for, or non-local blocks
+            lie in layers that each stream has of its own.
         CheckpointError: The weight file does not fit.
         FileNotFoundError: There is no such weight file.
     """
@@ -85,7 +99,7 @@ class TwoStreamNetwork(nn.Module):
     ) -> None:
         super().__init__()
         resnet = _resnet(config)
-        self.stems = Streams(resnet.stem, streams)
+        self.stems = Streams(_deepened(resnet, config.stem_layers), streams)
         self.body = resnet.body
         self.body.gradient_checkpointing = config.gradient_checkpointing
         self.pool = GeneralisedMean(config.gem_p, learnable=config.gem_trains)
@@ -114,10 +128,18 @@ class TwoStreamNetwork(nn.Module):
         features: Tensor = self(clips.flatten(0, 1), segments)
         return features.view(*clips.shape[:2], -1).mean(1)
 
-    def parameter_groups(self, optim: TwoStreamOptimConfig) -> list[ParameterGroup]:
-        """The neck's parameters, the rest's, and pooling's (without weight decay), where they learn."""
+    def parameter_groups(
+        self, optim: TwoStreamOptimConfig, layers: Mapping[str, float] = MappingProxyType({})
+    ) -> list[ParameterGroup]:
+        """The neck's parameters, the rest's, and pooling's (without weight decay), where they learn.
+
+        Args:
+            optim: Base rate and factors.
+            layers: Factors of the body's layers that have one of their own, such as "layer3".
+        """
         named = [(name, p) for name, p in self.named_parameters() if not name.startswith("pool.")]
-        rules = [("neck", ("neck.",), 1.0), ("backbone", (), optim.backbone_factor)]
+        own = [(name, (f"body.{name}.",), factor) for name, factor in layers.items()]
+        rules = [("neck", ("neck.",), 1.0), *own, ("backbone", (), optim.backbone_factor)]
         groups = split_parameters(named, rules, optim)
         exponents = list(self.pool.parameters())
         if exponents:
@@ -182,6 +204,20 @@ def warn_of_random_weights(config: TwoStreamConfig, *, resumed: bool) -> None:
             "RANDOM WEIGHTS: the ResNet starts untrained. Published results need ImageNet weights: give "
             "their file as weights=FILE."
         )
+
+
+def _deepened(resnet: ResNet, layers: int) -> nn.Module:
+    """The stem, followed by the first `layers` layers, which the body loses."""
+    if not layers:
+        return resnet.stem
+    names = [f"layer{number}" for number in range(1, layers + 1)]
+    if any(name in resnet.body.non_local for name in names):
+        raise ConfigError(f"stem_layers = {layers}: non-local blocks belong to layers that all streams share")
+    taken = OrderedDict[str, nn.Module](stem=resnet.stem)
+    for name in names:
+        taken[name] = resnet.body.get_submodule(name)
+        delattr(resnet.body, name)
+    return nn.Sequential(taken)
 
 
 def _resnet(config: TwoStreamConfig) -> ResNet:

@@ -21,6 +21,21 @@ from tapetum.models.auxiliary import AuxiliaryGenerator, MiddleModality, PixelFu
 from tapetum.models.prototypes import ModalityPrototypes
 from tapetum.models.streams import AUXILIARY
 
+DNS: Mapping[str, Any] = {
+    "stem_layers": 2,
+    "batches": {"identities": 6},
+    "optim": {"lr": 0.2, "layer3_factor": 0.2, "layer4_factor": 0.25},
+    "schedule": {
+        "warmup_epochs": 16,
+        "warmup_start": 0.001,
+        "final": 0,
+        "fall": "linear",
+        "per_step": True,
+        "milestones": None,
+    },
+}
+"""Stems, rates and schedule as in the code of DNS (ECCV 2024), a later method of the same laboratory."""
+
 TINY: Mapping[str, Any] = {
     "height": 96,
     "width": 48,
@@ -53,7 +68,7 @@ class Mun(TwoStreamMethod):
 
     name: ClassVar[str] = "mun"
     config_type: ClassVar[type[MethodConfig]] = MunConfig
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "tiny": TINY}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {}, "dns": DNS, "tiny": TINY}
     config: MunConfig
 
     def __init__(self, config: MunConfig, num_identities: int, num_cameras: int) -> None:
@@ -92,9 +107,10 @@ def _build_generator(config: MunConfig) -> nn.Module | None:
     if config.auxiliary == "mmn":
         return MiddleModality(config.resnet.channels)
     on_images = config.auxiliary_level == "image"
+    channels = config.resnet.channels if on_images else config.stem_channels
     return AuxiliaryGenerator(
-        config.resnet.channels if on_images else config.resnet.width,
-        config.generator_width if on_images else config.resnet.width,
+        channels,
+        config.generator_width if on_images else channels,
         use_iml=config.use_iml,
         use_cml=config.use_cml,
         kernels=config.iml_kernels,

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tapetum.errors import DataError
-from tapetum.models.prototypes import PrototypeMemory
+from tapetum.models.prototypes import ModalityPrototypes, PrototypeMemory
 
 IDENTITIES, DIM = 6, 5
 
@@ -160,3 +160,38 @@ def test_an_update_waits_for_nothing_and_costs_the_same_for_any_number_of_people
     assert "index_copy_" in seen.names
     assert not {"_local_scalar_dense", "nonzero", "_unique2"} & set(seen.names)
     assert not [shape for shape in seen.shapes if 1000 in shape]
+
+
+# --- of modalities
+
+
+def test_modality_prototypes_accumulate_and_undo_their_share():
+    prototypes = ModalityPrototypes(3, 4)
+    generator = torch.Generator().manual_seed(0)
+    expected = None
+    for _ in range(3):
+        moments = torch.randn(2, 3, 4, generator=generator).requires_grad_()
+        blend, factor = prototypes.blend(moments, 0.9)
+        expected = moments.detach() if expected is None else 0.9 * expected + 0.1 * moments.detach()
+        torch.testing.assert_close(blend, expected)
+        weights = torch.randn(2, 3, 4, generator=generator)
+        (factor * (blend * weights).sum()).backward()
+        torch.testing.assert_close(moments.grad, weights)
+        prototypes.keep(blend)
+        assert torch.equal(prototypes.moments, blend)
+        assert not prototypes.moments.requires_grad
+
+
+def test_without_momentum_nothing_is_accumulated():
+    prototypes = ModalityPrototypes(2, 3)
+    prototypes.keep(torch.ones(2, 2, 3))
+    moments = torch.randn(2, 2, 3)
+    blend, factor = prototypes.blend(moments, 0.0)
+    assert torch.equal(blend, moments)
+    assert factor == 1
+
+
+def test_modality_prototypes_are_no_part_of_a_state_dict():
+    prototypes = ModalityPrototypes(3, 4)
+    assert prototypes.state_dict() == {}
+    assert {name for name, _ in prototypes.named_buffers()} == {"moments", "begun"}
