@@ -14,12 +14,15 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from tapetum.errors import DataError
 from tapetum.evaluation.robustness import CLEAN, Cell
 from tapetum.files import replace_text
+from tapetum.json_files import read_json_of
 from tapetum.model import Model
 from tapetum.robustness.plan import RobustnessPlan
 from tapetum.types import TrackletSet
 
+FORMAT = "tapetum-robustness-cell"
 _VERSION = 1
 """To be raised when corruptions change in another way than by their levels."""
 
@@ -53,13 +56,13 @@ class StoredCells:
         if not place.is_file():
             return None
         try:
-            content = json.loads(place.read_text(encoding="utf-8"))
-            found: Mapping[str, Any] = {**content["evaluation"]}
-        except (ValueError, KeyError, TypeError) as error:
-            kind = type(error).__name__
-            _log.warning("%s: not a stored cell (%s: %s); it is measured again", place, kind, error)
-            return None
-        return found
+            found = read_json_of(place, FORMAT, "a stored cell").get("evaluation")
+            if isinstance(found, dict):
+                return found
+            _log.warning("%s: holds no evaluation; it is measured again", place)
+        except DataError as error:
+            _log.warning("%s; it is measured again", error)
+        return None
 
     def write(self, cell: Cell, evaluation: Mapping[str, Any]) -> None:
         """Keep the evaluation of a cell; the folder is made where there is none.
@@ -68,7 +71,7 @@ class StoredCells:
             OSError: It cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        content = {"key": self._key(cell), "evaluation": evaluation}
+        content = {"format": FORMAT, "key": self._key(cell), "evaluation": evaluation}
         replace_text(self.place(cell), json.dumps(content, indent=1) + "\n")
 
     def place(self, cell: Cell) -> Path:

@@ -75,7 +75,9 @@ def test_clean_scores_do_not_depend_on_what_is_corrupted(cells):
     assert cells(replace(PLAN, seed=1)).read(CLEAN) is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', '{"evaluation": 3}', "null"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"evaluation": {}}', '{"format": "tapetum-robustness-cell"}', "null"]
+)
 def test_a_damaged_cell_is_none_and_said(cells, caplog, content):
     cells().write(CELL, {})
     place = cells().place(CELL)
