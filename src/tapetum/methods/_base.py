@@ -82,6 +82,7 @@ class ScheduleConfig(Config):
     fall: Literal["cosine", "linear"] = Field(
         "cosine",
         description="how the rate comes to `final`: as a cosine, or from the warm-up on in a straight line",
+        json_schema_extra=ADDED_LATER,
     )
     decay: float = Field(0.1, gt=0, le=1, description="factor of the rate at each milestone")
 
