@@ -15,7 +15,7 @@ METHOD = "lsmrl"
 NOT_LEARNT = ("raw-pixels", "colour-histogram")
 """Rows that need no training."""
 
-RIVALS = ("clip-baseline", "small-cnn")
+RIVALS = ("x-reid", "clip-baseline", "small-cnn")
 """Rows of a comparison; each gets the same wall time as the method."""
 
 UNTRAINED = "untrained"

@@ -9,7 +9,7 @@ from tapetum.demo import DemoPlan
 def test_rows_places_and_walkers():
     plan = DemoPlan(Path("x"), cues="gait", difficulty=0.3)
     assert plan.learnt == ("lsmrl",)
-    assert replace(plan, compare=True).learnt == ("lsmrl", "clip-baseline", "small-cnn")
+    assert replace(plan, compare=True).learnt == ("lsmrl", "x-reid", "clip-baseline", "small-cnn")
     assert (plan.root, plan.data) == (Path("x/data"), "hitsz-vcm:x/data")
     assert (plan.walkers.cues, plan.walkers.level) == ("gait", 0.3)
 
