@@ -48,6 +48,7 @@ BENCHMARKS = {
     "clip4vi-reid": CLIP4VI,
     "clip4vi-reid-bf16": [*CLIP4VI, "--precision", "bf16-mixed"],
     "clip4vi-reid-vit": [*CLIP4VI, "--preset", "paper-vit", "--precision", "bf16-mixed"],
+    "auxiliary": ["auxiliary.py"],
     "image-towers": ["image_towers.py", "--threads", "2"],
     "prompt-learning": ["prompt_learning.py"],
     "prompt-learning-vit": ["prompt_learning.py", "--preset", "paper-vit"],
