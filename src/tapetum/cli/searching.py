@@ -1,8 +1,7 @@
-"""`tapetum index` and `tapetum search`."""
+"""`tapetum search`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,10 +9,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from tapetum.cli._console import OUT, note, print_json, progress_bar, say
-from tapetum.cli._devices import Device
-from tapetum.cli._encoding import BatchSize, Workers
-from tapetum.cli._sources import DataOption, RunArgument, SplitOption
+from tapetum.cli._console import OUT, note, print_json, say
 from tapetum.evaluation import load_calibration
 from tapetum.search import (
     Filter,
@@ -28,36 +24,8 @@ from tapetum.types import Modality
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module to `app`."""
-    app.command()(index)
+    """Add the command of this module to `app`."""
     app.command()(search)
-
-
-def index(
-    run: RunArgument,
-    data: DataOption,
-    gallery: Annotated[str, typer.Option(help="Folder of the gallery.")],
-    split: SplitOption = "test",
-    batch_size: BatchSize = 32,
-    workers: Workers = 0,
-    device: Device = "cpu",
-) -> None:
-    """Put a data set's tracklets into a gallery; tracklets that are there already are replaced."""
-    from tapetum.data.datasets import read_dataset
-    from tapetum.embed import embed
-    from tapetum.model import load
-    from tapetum.search.storing import refuse_other_model
-
-    if gallery == "memory:":
-        raise ValueError("gallery 'memory:' would end with this command; give a folder")
-    place = Gallery.open(gallery)
-    model = load(run, device=device)
-    refuse_other_model(model.fingerprint, place.info().model)
-    tracklets = read_dataset(data).split(split)
-    with progress_bar("tracklets") as progress:
-        embeddings = embed(model.method, tracklets, batch_size=batch_size, workers=workers, progress=progress)
-    new = place.upsert(replace(embeddings, model=model.fingerprint))
-    say(f"{gallery}: {new} new of {len(embeddings)} tracklets, {place.info().count} in all")
 
 
 def search(

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from PIL import Image
 
 from tapetum.data.lmdb_container import LmdbContainer
+from tapetum.data.video_files import VIDEO_ENDINGS, VideoFile
 from tapetum.errors import DataError
 
 SEPARATOR = "::"
@@ -44,7 +45,10 @@ class Container(Protocol):
 _Version = tuple[int, int, int, int]
 """Device, number, time of the last change and size of a file."""
 
-_KINDS: dict[str, Callable[[Path], Container]] = {".lmdb": LmdbContainer}
+_KINDS: dict[str, Callable[[Path], Container]] = {
+    ".lmdb": LmdbContainer,
+    **dict.fromkeys(VIDEO_ENDINGS, VideoFile),
+}
 """By the ending of a container's path, what opens it."""
 
 
@@ -61,6 +65,8 @@ class Reference:
 
         >>> Reference.parse("/data/query_ir.lmdb::0/17")
         Reference(container='/data/query_ir.lmdb', entry='0/17')
+        >>> Reference.parse("/data/gate.mp4::frame=12&box=40,8,32,80")
+        Reference(container='/data/gate.mp4', entry='frame=12&box=40,8,32,80')
         >>> Reference.parse("/data/query_ir/17.jpg"), Reference.parse("/data/a::b/17.jpg")
         (None, None)
         """

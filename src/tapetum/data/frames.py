@@ -46,19 +46,44 @@ def read_frame(
     Raises:
         DataError: The file is missing, truncated, no image, or has more than 8 bits a channel.
     """
-    target = np.empty((3, height, width), dtype=np.uint8) if out is None else out
+    draft = (width, height) if scaled_decoding else None
+    return resized_frame(read_picture(path, draft=draft), height, width, out=out)
+
+
+def read_picture(path: str, *, draft: tuple[int, int] | None = None) -> Image.Image:
+    """The picture in a file, decoded, in RGB and of its own size.
+
+    Args:
+        path: As of `read_frame`.
+        draft: Least width and height down to which the JPEG decoder may shrink it; None: it does not.
+
+    Raises:
+        DataError: As `read_frame`.
+    """
     try:
         with open_picture(path) as image:
-            if scaled_decoding:
-                image.draft(image.mode, (width, height))
+            if draft is not None:
+                image.draft(image.mode, draft)
             if image.mode.startswith(_DEEP_MODES):
                 raise DataError(f"pixels of mode {image.mode!r}; expected 8 bits a channel")
             image.load()
-            picture: Image.Image = image if image.mode == "RGB" else image.convert("RGB")
+            return image if image.mode == "RGB" else image.convert("RGB")
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except _BROKEN as error:
         raise DataError(f"{path}: cannot read a picture: {_reason(error)}") from error
+
+
+def resized_frame(picture: Image.Image, height: int, width: int, *, out: Frames | None = None) -> Frames:
+    """An RGB picture as uint8 `[3, H, W]`, resized by Pillow's bilinear filter.
+
+    Args:
+        picture: In mode RGB.
+        height: H in pixels.
+        width: W in pixels.
+        out: Where to write; None: a new array.
+    """
+    target = np.empty((3, height, width), dtype=np.uint8) if out is None else out
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     _write_planes(picture, target)
