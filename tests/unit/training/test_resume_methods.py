@@ -92,6 +92,7 @@ def run(data, method, out, overrides, *options, die_at=-1):
         ("small-cnn", COMMON, [5]),
         ("small-cnn", VIEWS, [5]),
         ("agw", {**VIEWS, "gradient_checkpointing": True}, [5]),
+        ("mun", VIEWS, [5]),
         ("lsmrl", LSMRL, [3, 5]),
         ("x-reid", X_REID, [5]),
         ("x-reid", {**X_REID, "rebuild_memory_each_epoch": True}, [6]),
