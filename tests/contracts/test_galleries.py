@@ -11,14 +11,16 @@ from tapetum.evaluation import calibrate
 from tapetum.search import Filter, Gallery
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
-KINDS = ("memory", "folder")
+KINDS = ("memory", "numpy", "lancedb")
 
 
 @pytest.fixture(params=KINDS)
 def new_gallery(request, tmp_path):
     """A function that opens another empty gallery."""
     numbers = itertools.count()
-    return lambda: Gallery.open("memory:" if request.param == "memory" else tmp_path / f"g{next(numbers)}")
+    addresses = {"memory": "memory:", "numpy": f"numpy:{tmp_path}/g%d", "lancedb": f"{tmp_path}/g%d"}
+    address = addresses[request.param]
+    return lambda: Gallery.open(address % next(numbers) if "%" in address else address)
 
 
 def tracklet(number: int, **changes) -> Tracklet:

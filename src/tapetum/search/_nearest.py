@@ -7,8 +7,6 @@ exactly and one query alone or among others finds the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,46 +27,49 @@ def nearest(
         top: At most this many rows.
         kept: bool `[N]`, the rows to look at; None: all.
     """
-    candidates = candidate_rows(scan([vectors], query, kept), top, len(query))
+    products = np.empty(len(vectors), dtype=np.float32)
+    scan_block(vectors, query, kept, products)
+    candidates = candidate_rows(products, product_error(len(query)), top)
     return ranked(candidates, vectors[candidates], query, top)
 
 
-def scan(blocks: Sequence[Vectors], query: Vectors, kept: NDArray[np.bool_] | None) -> Vectors:
-    """float32 products `[N]` of all rows with the query; -inf for those that are not kept.
+def scan_block(block: Vectors, query: Vectors, kept: NDArray[np.bool_] | None, into: Vectors) -> None:
+    """Write float32 products `[N]` of all rows with the query; -inf for those that are not kept.
 
     Args:
-        blocks: Rows `[n, D]` each, N together, of length 1.
+        block: `[N, D]`, of length 1.
         query: `[D]`, of length 1.
         kept: bool `[N]`, the rows to look at; None: all.
+        into: float32 `[N]`.
     """
-    products = np.full(sum(map(len, blocks)), -np.inf, dtype=np.float32)
-    start = 0
-    for block in blocks:
-        here = slice(start, start + len(block))
-        _scan_block(block, query, None if kept is None else kept[here], products[here])
-        start += len(block)
-    return products
-
-
-def _scan_block(block: Vectors, query: Vectors, kept: NDArray[np.bool_] | None, into: Vectors) -> None:
-    if kept is None:
+    if kept is None or int(kept.sum()) * _SELECTIVE > len(kept):
         np.matmul(block, query, out=into)
-    elif int(kept.sum()) * _SELECTIVE > len(kept):
-        np.matmul(block, query, out=into)
-        into[~kept] = -np.inf
+        if kept is not None:
+            into[~kept] = -np.inf
     else:
         rows = np.flatnonzero(kept)
+        into[:] = -np.inf
         into[rows] = block[rows] @ query
 
 
-def candidate_rows(products: Vectors, top: int, dimension: int) -> Indices:
-    """Rows, ascending, whose true product may be among the `top` largest; -inf marks rows not wanted."""
+def product_error(dimension: int) -> float:
+    """How far a float32 product of two vectors of length 1 may be from the true one."""
+    return (1.01 * dimension + 4) * _UNIT_ROUNDOFF  # and what adding it to a product loses
+
+
+def candidate_rows(products: Vectors, errors: Vectors | float, top: int) -> Indices:
+    """Rows, ascending, whose true product may be among the `top` largest.
+
+    Args:
+        products: float32 `[N]`; -inf marks rows not wanted.
+        errors: How far each may be from the true one.
+        top: How many are wanted.
+    """
     finite = products > -np.inf
     if top >= len(products):
         return np.flatnonzero(finite)
-    least = float(np.partition(products, len(products) - top)[len(products) - top])
-    error = 1.01 * dimension * _UNIT_ROUNDOFF  # of a float32 product of two vectors of length 1
-    return np.flatnonzero(finite & (products >= least - 2 * error))
+    least = np.partition(products - errors, len(products) - top)[len(products) - top]
+    return np.flatnonzero(finite & (products + errors >= least))
 
 
 def ranked(rows: Indices, vectors: Vectors, query: Vectors, top: int) -> tuple[Indices, NDArray[np.float64]]:

@@ -5,6 +5,7 @@ import pytest
 
 from tapetum.search import Gallery
 from tapetum.search.folder_gallery import FolderGallery
+from tapetum.search.lance_gallery import LanceGallery
 from tapetum.search.memory_gallery import MemoryGallery
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
@@ -16,8 +17,9 @@ def one_row() -> Embeddings:
 
 def test_address_says_the_kind(tmp_path):
     assert isinstance(Gallery.open("memory:"), MemoryGallery)
-    assert isinstance(Gallery.open(tmp_path / "a"), FolderGallery)
-    assert isinstance(Gallery.open(str(tmp_path / "b")), FolderGallery)
+    assert isinstance(Gallery.open(f"numpy:{tmp_path / 'n'}"), FolderGallery)
+    assert isinstance(Gallery.open(tmp_path / "a"), LanceGallery)
+    assert isinstance(Gallery.open(str(tmp_path / "b")), LanceGallery)
 
 
 @pytest.mark.parametrize(
@@ -34,9 +36,10 @@ def test_other_stores_are_refused_by_name(address, scheme):
         Gallery.open(address)
 
 
-def test_an_empty_address_is_refused():
+@pytest.mark.parametrize("address", ["", " ", "numpy:"])
+def test_an_empty_address_is_refused(address):
     with pytest.raises(ValueError, match="address is empty"):
-        Gallery.open("")
+        Gallery.open(address)
 
 
 def test_two_galleries_in_memory_are_two():
