@@ -60,6 +60,7 @@ def test_a_file_of_a_version_that_lacked_some_settings_keeps_its_name(method, st
         "batches": ("modality",),
         "augment": ("exchanged_view",),
         "optim": ("momentum", "nesterov"),
+        "schedule": ("fall",),
     }.items():
         for name in names:
             del config[block][name]
