@@ -13,7 +13,7 @@ from tapetum.search import Gallery
 
 @pytest.fixture
 def film(tmp_path):
-    """A video of 12 frames in which one person stands still, and its tracks; the second track is too short."""
+    """A video of 12 frames in which one person stands still, and its tracks; the second is too short."""
     av = pytest.importorskip("av")
     person = np.random.default_rng(0).integers(0, 255, (48, 24, 3)).astype(np.uint8)
     video, tracks = tmp_path / "gate.mp4", tmp_path / "gate.txt"
