@@ -72,6 +72,9 @@ class MunConfig(TwoStreamConfig):
     own_stem: bool = Field(True, description="a stem for the auxiliary modality; else the visible one")
     ia_margin: float = Field(0.3, ge=0, description="of identity alignment, in units of feature distance")
     ia_anchors: Literal["all", "auxiliary"] = Field("all", description="whose centres are anchors")
+    ia_on: Literal["before", "after"] = Field(
+        "before", description="identity alignment reads features before or behind the batch norm"
+    )
     ia_normalise: bool = Field(False, description="identity alignment works on unit features")
     ma_reading: Literal["means", "moments", "assignments"] = Field(
         "means", description="what is compared: means (A), also variances (B), soft assignments (C)"

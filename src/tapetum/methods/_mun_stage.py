@@ -127,11 +127,12 @@ class AlignmentStage(Stage):
         """Losses of a cross-modal batch; then the prototypes move, which the losses do not see.
 
         Raises:
-            DataError: Rows do not pair (where the host can tell; elsewhere the device stops).
+            DataError: Rows do not pair (on a processor; CUDA stops by an assertion of its own).
         """
-        if batch.labels.device.type == "cpu":
+        kind = batch.labels.device.type
+        if kind == "cpu":
             self.check(batch)
-        else:
+        elif kind == "cuda":
             half = (batch.clips.shape[0] - batch.views) // 2
             torch._assert_async(_are_paired(batch, half), "visible and infrared rows do not pair")
         rows = self._encode(batch)
@@ -191,12 +192,14 @@ class AlignmentStage(Stage):
     def _row_losses(self, rows: Rows) -> dict[str, Tensor]:
         """Losses of rows and of identity centres."""
         config, losses = self.config, {}
+        normed = self.network.neck.norm(rows.features)
         if config.loss.id > 0:
-            logits = self.network.neck(rows.features)
+            logits = self.network.neck.classifier(normed)
             losses["id"] = identity_loss(logits, rows.labels, config.label_smooth)
         if config.loss.ia > 0:
+            points = normed if config.ia_on == "after" else rows.features
             losses["ia"] = identity_centre_alignment(
-                F.normalize(rows.features, dim=1) if config.ia_normalise else rows.features,
+                F.normalize(points, dim=1) if config.ia_normalise else points,
                 rows.labels,
                 rows.modalities,
                 config.ia_margin,

@@ -116,4 +116,4 @@ def _enlargement(size: int, cells: tuple[int, ...], dtype: torch.dtype, device: 
         place = torch.arange(size)[:, None] + tap
         source = ((place + 0.5) * count / size - 0.5).clamp(min=0).minimum(count - 1)
         weight = (1 - (source - cell).abs()).clamp(min=0) * ((place >= 0) & (place < size))
-        return weight.to(device, dtype)
+        return weight.to(dtype).to(device)

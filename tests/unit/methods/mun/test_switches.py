@@ -54,6 +54,7 @@ SWITCHES = [
     ({}, {"ia_margin": 2.0}, "losses"),
     ({"ia_margin": 8.0}, {"ia_anchors": "auxiliary"}, "losses gradient"),
     ({}, {"ia_normalise": True}, "losses gradient"),
+    ({}, {"ia_on": "after"}, "losses gradient"),
     ({}, {"ma_reading": "moments"}, "losses gradient"),
     ({}, {"ma_reading": "assignments"}, "losses gradient"),
     ({}, {"ma_momentum": 0.0}, "losses gradient"),
