@@ -15,7 +15,7 @@ from tapetum.training.schedule import rate_factor
 from tapetum.types import Batch, Modality
 
 LABELS = torch.tensor([0, 0, 3, 3])
-SMALL = {"height": 32, "width": 16}
+SMALL = {"height": 32, "width": 16, "triplet_on": "before", "triplet_unit": False}
 
 
 def make_method(seed=0, preset="tiny", **changes):
@@ -102,6 +102,8 @@ def test_losses_are_those_with_a_weight(changes, names):
         {"wrt_squared": True},
         {"wrt_compat": True},
         {"hard_margin": None},
+        {"triplet_on": "after"},
+        {"triplet_unit": True},
         {"gem_p": 1.0},
         {"resnet.last_stride": 2},
         {"resnet.width": 8},
