@@ -100,6 +100,15 @@ class VideoFile:
             return None
         return {stamp: number for number, stamp in enumerate(sorted({s for s in found if s is not None}), 1)}
 
+    def indexed(self) -> VideoFile:
+        """This video, once it is known that there are frames in it, and what their time stamps are.
+
+        Raises:
+            DataError: There are none.
+        """
+        _ = self.stamps
+        return self
+
     def frames(self, last: int | None = None) -> Iterator[tuple[int, Any]]:
         """Numbers and frames in order, as far as they can be decoded; what is damaged is passed over.
 

@@ -17,7 +17,7 @@ SPAN = 64
 MOST_CLIPS = 8
 """Parts of a tracklet at most; those of very long ones are longer."""
 
-LOOKED_AT = 8
+LOOKED_AT = 6
 """Frames at least that are looked at for thumbnails and modality, where there are so many."""
 
 _VERSION = "1"

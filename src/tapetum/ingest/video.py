@@ -71,9 +71,11 @@ def video_source(
             for number, reason in found.bad_lines
         ]
         try:
-            yield VideoGroup(VideoFile(place), found, common, limits or Limits(), plan, bad_lines)
+            opened = VideoFile(place).indexed()
         except DataError as error:
             yield _Unreadable([*bad_lines, Problem(str(place), "failed", _without(str(place), error))])
+        else:
+            yield VideoGroup(opened, found, common, limits or Limits(), plan, bad_lines)
 
     return Source(f"video:{place}", groups, len(found.boxes))
 

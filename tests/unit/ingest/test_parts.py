@@ -37,8 +37,8 @@ def test_frames_are_bounded_and_inside(sampling, length):
     assert set(clips.ravel().tolist()) <= set(read)
     assert read == sorted(set(read))
     assert 0 <= read[0] <= read[-1] < length
-    assert len(read) >= min(8, length)
-    most = MOST_CLIPS * (SPAN if sampling == "dense" else 6) + 8
+    assert len(read) >= min(6, length)
+    most = MOST_CLIPS * (SPAN if sampling == "dense" else 6) + 6
     assert len(read) <= most
     if sampling != "dense":
         assert len(clips) == min(MOST_CLIPS, -(-length // SPAN))

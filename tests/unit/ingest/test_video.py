@@ -152,6 +152,8 @@ def test_damaged_videos(film, colours, tmp_path):
         "empty.mp4": (b"", "the file is empty"),
         "noise.mp4": (b"no video" * 99, "no video that can be read"),
     }
+    head = whole[: whole.index(b"movi")]
+    cases["head.avi"] = (head + b"movi", "no frames in it")
     for name, (content, message) in cases.items():
         (tmp_path / name).write_bytes(content)
         table = tmp_path / f"{name}.parquet"
