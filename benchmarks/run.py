@@ -25,6 +25,7 @@ CLIP4VI = [
 
 BENCHMARKS = {
     "walkers": ["walkers.py"],
+    "ingest": ["ingest.py", "--preset", "paper", "--tracklets", "8", "--batch-size", "4", "--rounds", "2"],
     "reading": ["reading.py"],
     "metrics": ["metrics.py"],
     "metrics-large": [
