@@ -10,7 +10,16 @@ from tapetum.evaluation import evaluate
 from tapetum.search import Gallery
 from tapetum.types import Modality
 
-ROWS = ["chance", "raw-pixels", "colour-histogram", "untrained", "lsmrl", "x-reid", "clip-baseline", "small-cnn"]
+ROWS = [
+    "chance",
+    "raw-pixels",
+    "colour-histogram",
+    "untrained",
+    "lsmrl",
+    "x-reid",
+    "clip-baseline",
+    "small-cnn",
+]
 
 
 def test_free_folder(tmp_path):
