@@ -30,6 +30,7 @@ ingest(open_source(sys.argv[2]), Gallery.open(sys.argv[3]), Slow(), batch_size=1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["", "numpy:"])
 def test_nothing_is_lost_or_doubled_by_a_kill(crops, colours, tmp_path, scheme):
     folder = crops("day", {f"{i:02}": [(200, 40, 4 * i)] for i in range(12)})
