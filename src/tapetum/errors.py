@@ -33,6 +33,10 @@ class GalleryChangedError(TapetumError, RuntimeError):
     """Another process changed a gallery since it was opened; nothing was written."""
 
 
+class GalleryInUseError(TapetumError, RuntimeError):
+    """Another process has a gallery open that only one can open at a time; nothing was changed."""
+
+
 class GalleryVersionError(DataError):
     """A gallery was written by a newer version of this package; nothing was changed."""
 

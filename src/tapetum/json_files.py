@@ -21,10 +21,25 @@ def read_json_of(path: Path, form: str, what: str) -> dict[str, Any]:
         OSError: The file cannot be read.
         DataError: It is no JSON, no object, or of another format.
     """
+    return json_of(path.read_bytes(), form, str(path), what)
+
+
+def json_of(text: str | bytes, form: str, where: str, what: str) -> dict[str, Any]:
+    """The object of a JSON text whose key "format" is `form`; versions are the caller's to check.
+
+    Args:
+        text: The text; bytes are UTF-8.
+        form: Name of the format.
+        where: Where the text was found, for the message.
+        what: What such a text is, for the message, such as "a gallery".
+
+    Raises:
+        DataError: It is no JSON, no object, or of another format.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from None
+        raise DataError(f"{where}: not JSON: {error}") from None
     if not isinstance(content, dict) or content.get("format") != form:
-        raise DataError(f"{path}: not {what} (expected format {form!r})")
+        raise DataError(f"{where}: not {what} (expected format {form!r})")
     return content

@@ -11,16 +11,30 @@ from tapetum.evaluation import calibrate
 from tapetum.search import Filter, Gallery
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
-KINDS = ("memory", "numpy", "lancedb")
+KINDS = ("memory", "numpy", "lancedb", "qdrant")
 
 
 @pytest.fixture(params=KINDS)
 def new_gallery(request, tmp_path):
     """A function that opens another empty gallery."""
     numbers = itertools.count()
-    addresses = {"memory": "memory:", "numpy": f"numpy:{tmp_path}/g%d", "lancedb": f"{tmp_path}/g%d"}
-    address = addresses[request.param]
-    return lambda: Gallery.open(address % next(numbers) if "%" in address else address)
+    if request.param == "qdrant":
+        pytest.importorskip("qdrant_client")
+    address = {
+        "memory": "memory:",
+        "numpy": f"numpy:{tmp_path}/g%d",
+        "lancedb": f"{tmp_path}/g%d",
+        "qdrant": "qdrant::memory:",
+    }[request.param]
+    opened = []
+
+    def new() -> Gallery:
+        opened.append(Gallery.open(address % next(numbers) if "%" in address else address))
+        return opened[-1]
+
+    yield new
+    for gallery in opened:
+        gallery.close()
 
 
 def tracklet(number: int, **changes) -> Tracklet:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.search.query import Filter, as_text, as_texts
+from tapetum.search.storing import in_order
 from tapetum.types import Id, Modality, Tracklet
 
 Rows = NDArray[np.bool_]
@@ -40,11 +41,10 @@ class Identifiers:
         found: Rows = chosen[self.numbers]  # -1 is the last place
         return found
 
-    def known(self, rows: Rows | None = None) -> tuple[Id, ...]:
-        """The distinct identifiers of some rows (None: of all), integers first, each kind in order."""
-        numbers = np.unique(self.numbers if rows is None else self.numbers[rows])
-        found = [self.values[int(number)] for number in numbers if number >= 0]
-        return tuple(sorted(found, key=lambda i: (isinstance(i, str), i)))
+    def known(self) -> tuple[Id, ...]:
+        """The distinct identifiers, integers first, each kind in order."""
+        numbers = np.unique(self.numbers)
+        return in_order(self.values[int(number)] for number in numbers if number >= 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class _Questions:
             self._true[row, where] = found.tolist()
         return self._true[row, where]
 
-    def approximately(self, effort: int) -> Search:
+    def approximately(self, effort: int) -> Search[int]:
         """The index's answers."""
 
         def search(row: int, where: Filter | None) -> list[int]:

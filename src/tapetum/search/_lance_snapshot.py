@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from tapetum.search._columns import Columns
 from tapetum.search._lance_operations import Table, sequences_of
 from tapetum.search._lance_state import TableOf
-from tapetum.search._lance_table import FILTER_COLUMNS, filter_columns, id_text, quoted, vectors_of
+from tapetum.search._lance_table import FILTER_COLUMNS, filter_columns, quoted, vectors_of
 from tapetum.search._nearest import Indices, Vectors
 from tapetum.search.planning import Index
-from tapetum.search.query import Filter, as_texts
+from tapetum.search.query import Filter
+from tapetum.search.storing import stored_forms
 from tapetum.types import Id, Modality
 
 _READ_AT_ONCE = 16384
@@ -153,11 +154,8 @@ def condition(where: Filter | None) -> str | None:
     return " AND ".join(parts) or None
 
 
-def _one_of(column: str, wanted: Id | object) -> str:
-    """Identifiers are stored as JSON: the text "3" names both 3 and "3"."""
-    texts = sorted(as_texts(wanted) or ())  # type: ignore[arg-type]
-    numbers = [text for text in texts if text.removeprefix("-").isdecimal() and str(int(text)) == text]
-    stored = [str(id_text(text)) for text in texts] + numbers
+def _one_of(column: str, wanted: Id | Iterable[Id]) -> str:
+    stored = stored_forms(wanted)
     return f"{column} IN ({quoted(stored)})" if stored else "false"
 
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from tapetum.errors import DataError, GalleryVersionError, TapetumError
 from tapetum.search._columns import Columns, Identifiers
-from tapetum.search.storing import Beside
-from tapetum.types import Id, Modality, Tracklet
+from tapetum.search.storing import Beside, id_of, id_text
+from tapetum.types import Modality, Tracklet
 
 TRACKLET_COLUMNS = ["tracklet_id", "modality", "person_id", "camera_id", "time", "part", "frames"]
 FILTER_COLUMNS = ["sequence", "revision", "modality", "person_id", "camera_id", "time"]
@@ -115,18 +115,6 @@ def filter_columns(rows: pa.Table) -> Columns:
         _identifiers(rows.column("camera_id")),
         _identifiers(rows.column("person_id")),
     )
-
-
-def id_text(identifier: Id | np.generic | None) -> str | None:
-    """An identifier as JSON; None where unknown."""
-    if isinstance(identifier, np.generic):
-        identifier = identifier.item()
-    return None if identifier is None else json.dumps(identifier, ensure_ascii=False)
-
-
-def id_of(text: str | None) -> Id | None:
-    """The identifier that `id_text` made a text of."""
-    return None if text is None else json.loads(text)
 
 
 def quoted(texts: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,7 +29,10 @@ FILTERS: Mapping[str, Filter | None] = {
 }
 """Under which filters recall is measured: an index finds less of what passes one."""
 
-Search = Callable[[int, Filter | None], Sequence[int]]
+Row = TypeVar("Row", int, str)
+"""What a store knows a row by."""
+
+Search = Callable[[Row, Filter | None], Sequence[Row]]
 """Rows nearest to a row of the gallery, itself left out, under a filter."""
 
 
@@ -94,7 +97,7 @@ def is_exact(passing: int, index: Index | None, exact_rows: int) -> bool:
     return index is None or passing <= exact_rows
 
 
-def measured_recall(rows: Sequence[int], exact: Search, approximate: Search) -> dict[str, float]:
+def measured_recall(rows: Sequence[Row], exact: Search[Row], approximate: Search[Row]) -> dict[str, float]:
     """Share of the true nearest rows that a search finds, by filter; 1 where nothing is to be found.
 
     Args:

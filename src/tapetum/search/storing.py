@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tapetum.errors import ModelMismatchError
-from tapetum.types import Embeddings
+from tapetum.search.query import as_texts
+from tapetum.types import Embeddings, Id
 
 if TYPE_CHECKING:
     from tapetum.evaluation.calibration.calibration import Calibration
@@ -82,6 +84,34 @@ def _beside(
     pictures = [tuple(map(bytes, found)) for found in thumbnails] if thumbnails else [()] * len(names)
     digests = list(contents) if contents else [None] * len(names)
     return tuple(Beside(p, d, now) for p, d in zip(pictures, digests, strict=True))
+
+
+def id_text(identifier: Id | np.generic | None) -> str | None:
+    """An identifier as JSON; None where unknown."""
+    if isinstance(identifier, np.generic):
+        identifier = identifier.item()
+    return None if identifier is None else json.dumps(identifier, ensure_ascii=False)
+
+
+def id_of(text: str | None) -> Id | None:
+    """The identifier that `id_text` made a text of."""
+    return None if text is None else json.loads(text)
+
+
+def in_order(identifiers: Iterable[Id]) -> tuple[Id, ...]:
+    """Identifiers, integers first, each kind in order."""
+    return tuple(sorted(identifiers, key=lambda i: (isinstance(i, str), i)))
+
+
+def stored_forms(wanted: Id | Iterable[Id]) -> list[str]:
+    """What `id_text` may have made of identifiers that are compared as texts: "3" names both 3 and "3".
+
+    >>> stored_forms(3), stored_forms(["gate", "03"])
+    (['"3"', '3'], ['"03"', '"gate"'])
+    """
+    texts = sorted(as_texts(wanted) or ())
+    numbers = [text for text in texts if text.removeprefix("-").isdecimal() and str(int(text)) == text]
+    return [str(id_text(text)) for text in texts] + numbers
 
 
 def as_query(query: ArrayLike | Embeddings, model: str | None, dimension: int | None) -> NDArray[np.float32]:

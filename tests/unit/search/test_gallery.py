@@ -1,8 +1,10 @@
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tapetum.errors import MissingExtraError
 from tapetum.search import Gallery
 from tapetum.search.folder_gallery import FolderGallery
 from tapetum.search.lance_gallery import LanceGallery
@@ -25,7 +27,6 @@ def test_address_says_the_kind(tmp_path):
 @pytest.mark.parametrize(
     ("address", "scheme"),
     [
-        ("qdrant://host:6333/people", "qdrant"),
         ("memory:people", "memory"),
         ("s3://bucket/x", "s3"),
         ("lance:x", "lance"),
@@ -40,6 +41,14 @@ def test_other_stores_are_refused_by_name(address, scheme):
 def test_an_empty_address_is_refused(address):
     with pytest.raises(ValueError, match="address is empty"):
         Gallery.open(address)
+
+
+def test_a_store_whose_package_is_missing_names_the_extra(monkeypatch):
+    for name in ("tapetum.search._qdrant_store", "tapetum.search.qdrant_gallery"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "qdrant_client", None)
+    with pytest.raises(MissingExtraError, match=r"tapetum\[qdrant\]"):
+        Gallery.open("qdrant::memory:")
 
 
 def test_two_galleries_in_memory_are_two():

@@ -18,7 +18,7 @@ from tapetum.evaluation.calibration.calibration import Calibration
 from tapetum.evaluation.calibration.pair_counts import LEVELS, LEVELS_PER_UNIT, PairCounts, Pairing
 from tapetum.evaluation.calibration.pair_curves import PairCurve
 from tapetum.files import replace_text
-from tapetum.json_files import read_json_of
+from tapetum.json_files import json_of
 
 FORMAT = "tapetum-calibration"
 FORMAT_VERSION = 1
@@ -30,6 +30,11 @@ def save_calibration(path: Path | str, calibration: Calibration) -> Path:
     Raises:
         OSError: The file could not be written; what was there before is untouched.
     """
+    return replace_text(Path(path), calibration_to_json(calibration) + "\n")
+
+
+def calibration_to_json(calibration: Calibration) -> str:
+    """A calibration as the text that its file holds."""
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -39,7 +44,7 @@ def save_calibration(path: Path | str, calibration: Calibration) -> Path:
         "curves": {pairing.value: _curve_to_json(curve) for pairing, curve in calibration.curves.items()},
         "missing": {pairing.value: reason for pairing, reason in calibration.missing.items()},
     }
-    return replace_text(Path(path), json.dumps(content) + "\n")
+    return json.dumps(content)
 
 
 def load_calibration(path: Path | str, *, model: str | None = None) -> Calibration:
@@ -57,16 +62,7 @@ def load_calibration(path: Path | str, *, model: str | None = None) -> Calibrati
     place = Path(path)
     if not place.is_file():
         raise FileNotFoundError(f"{place}: no such file")
-    content = _read(place)
-    try:
-        found = Calibration(
-            model=_text(content["model"]),
-            data=_text(content["data"]),
-            curves={Pairing(name): _curve_from_json(name, c) for name, c in content["curves"].items()},
-            missing={Pairing(name): _text(reason) for name, reason in content["missing"].items()},
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{place}: not a complete calibration: {error!r}") from None
+    found = calibration_from_json(place.read_bytes(), str(place))
     if model is not None:
         try:
             found.refuse_other_model(model)
@@ -75,12 +71,29 @@ def load_calibration(path: Path | str, *, model: str | None = None) -> Calibrati
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = read_json_of(path, FORMAT, "a calibration")
+def calibration_from_json(text: str | bytes, where: str) -> Calibration:
+    """The calibration that `calibration_to_json` made a text of.
+
+    Args:
+        text: The text.
+        where: Where it was found, for messages.
+
+    Raises:
+        DataError: It is damaged, something else, or of another format version.
+    """
+    content = json_of(text, FORMAT, where, "a calibration")
     for key, expected in (("format_version", FORMAT_VERSION), ("levels_per_unit", LEVELS_PER_UNIT)):
         if content.get(key) != expected:
-            raise DataError(f"{path}: {key} is {content.get(key)!r}; this version reads {expected}")
-    return content
+            raise DataError(f"{where}: {key} is {content.get(key)!r}; this version reads {expected}")
+    try:
+        return Calibration(
+            model=_text(content["model"]),
+            data=_text(content["data"]),
+            curves={Pairing(name): _curve_from_json(name, c) for name, c in content["curves"].items()},
+            missing={Pairing(name): _text(reason) for name, reason in content["missing"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{where}: not a complete calibration: {error!r}") from None
 
 
 def _curve_to_json(curve: PairCurve) -> dict[str, Any]:
