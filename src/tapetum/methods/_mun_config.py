@@ -72,10 +72,6 @@ class MunConfig(TwoStreamConfig):
     own_stem: bool = Field(True, description="a stem for the auxiliary modality; else the visible one")
     ia_margin: float = Field(0.3, ge=0, description="of identity alignment, in units of feature distance")
     ia_anchors: Literal["all", "auxiliary"] = Field("all", description="whose centres are anchors")
-    ia_on: Literal["before", "after"] = Field(
-        "before", description="identity alignment reads features before or behind the batch norm"
-    )
-    ia_normalise: bool = Field(False, description="identity alignment works on unit features")
     ma_reading: Literal["means", "moments", "assignments"] = Field(
         "means", description="what is compared: means (A), also variances (B), soft assignments (C)"
     )
@@ -85,6 +81,11 @@ class MunConfig(TwoStreamConfig):
     )
     ma_temperature: float = Field(0.1, gt=0, description="of the soft assignments")
     sample_triplet: bool = Field(False, description="add the weighted regularised triplet of single clips")
+    triplet_on: Literal["before", "after"] = Field(
+        "before",
+        description="identity alignment and triplet read features before or behind the batch norm",
+    )
+    triplet_unit: bool = Field(False, description="L2-normalise features for these two")
     label_smooth: float = Field(0, ge=0, lt=1, description="label smoothing of the identity loss")
     loss: MunLossConfig = MunLossConfig()
     batches: BatchConfig = BatchConfig(identities=8, tracklets=4)

@@ -196,17 +196,16 @@ class AlignmentStage(Stage):
         if config.loss.id > 0:
             logits = self.network.neck.classifier(normed)
             losses["id"] = identity_loss(logits, rows.labels, config.label_smooth)
+        points = normed if config.triplet_on == "after" else rows.features
+        if config.triplet_unit:
+            points = F.normalize(points, dim=1)
         if config.loss.ia > 0:
-            points = normed if config.ia_on == "after" else rows.features
+            anchors = AUXILIARY if config.ia_anchors == "auxiliary" else None
             losses["ia"] = identity_centre_alignment(
-                F.normalize(points, dim=1) if config.ia_normalise else points,
-                rows.labels,
-                rows.modalities,
-                config.ia_margin,
-                anchors=AUXILIARY if config.ia_anchors == "auxiliary" else None,
+                points, rows.labels, rows.modalities, config.ia_margin, anchors=anchors
             )
         if config.sample_triplet:
-            losses["triplet"] = weighted_regularised_triplet(rows.features, rows.labels)
+            losses["triplet"] = weighted_regularised_triplet(points, rows.labels)
         return losses
 
     def _align_modalities(self, rows: Rows) -> dict[str, Tensor]:
