@@ -89,6 +89,15 @@ class LanceStore:
         with store_errors(self.folder):
             return self._connect().create_table(of.table, schema=table_schema(of.dimension))
 
+    @contextmanager
+    def created(self, of: TableOf) -> Iterator[Table]:
+        """A new, empty table that is dropped again if what is done with it fails."""
+        try:
+            yield self.create(of)
+        except BaseException:
+            self._drop(of.table)
+            raise
+
     def remove_all_but(self, state: State) -> None:
         """Remove tables that are neither searched nor on their way to be."""
         kept = {state.current.table, state.replacement.table if state.replacement else ""}

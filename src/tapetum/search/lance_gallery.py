@@ -82,9 +82,9 @@ class LanceGallery(Gallery):
         with self._store.writing() as state:
             if state is None:
                 state = State(TableOf.first(embeddings.model, int(embeddings.vectors.shape[1])))
-                table = self._store.create(state.current)
-                added = self._writer.put(table, new)
-                self._store.write(state)
+                with self._store.created(state.current) as table:
+                    added = self._writer.put(table, new)
+                    self._store.write(state)
                 return added
             new = _checked(embeddings, thumbnails, contents, state)
             return self._writer.put(self._store.open(state.current.table), new)

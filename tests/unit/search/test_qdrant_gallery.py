@@ -69,7 +69,9 @@ def test_what_was_stored_is_there_when_opened_again(open_at, tmp_path):
     assert again.thumbnails("name-3-") == [b"\x00\xff3"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the client leaves a file open
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # the client leaves a file open
 def test_a_second_one_is_told_that_the_folder_is_in_use(open_at, tmp_path):
     open_at(tmp_path).upsert(make([1]))
     with pytest.raises(GalleryInUseError, match=f"{tmp_path} is in use"):
