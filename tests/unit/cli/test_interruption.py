@@ -106,6 +106,7 @@ def test_embed_and_index_on_a_full_disk(ask, data, run, gallery, tmp_path):
         assert refused.code == 1
         assert str(tmp_path / place) in refused.err
         assert REASON in refused.err
-        assert not list((tmp_path / place).rglob("*"))
+        left = [path.name for path in (tmp_path / place).rglob("*")]
+        assert left in ([], [".lock"])  # of a gallery's writers, who may wait for it
         assert not list(tmp_path.glob(".*"))
         assert ask(*command).code == 0
