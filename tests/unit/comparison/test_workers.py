@@ -59,6 +59,15 @@ def test_a_process_that_dies_is_replaced(pool, listener, tmp_path):
     assert first != last
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """A shell may start what is behind & with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_asks_processes_to_stop(pool, listener, tmp_path):
     place = tmp_path / "place-99"
 
