@@ -39,6 +39,10 @@ BENCHMARKS = {
         "--no-plain",
     ],
     "reranking": ["reranking.py"],
+    "search": ["search.py", "--clients", "32"],
+    "search-floats": ["search.py", "--floats", "--questions", "20"],
+    "search-streamed": ["search.py", "--streamed", "--questions", "10"],
+    "search-indexes": ["search.py", "--rows", "20000", "--dimension", "256", "--indexes"],
     "lsmrl": ["training_step.py", "lsmrl", "--preset", "tiny", "--threads", "2", "--precision", "bf16-mixed"],
     "clip-baseline": [
         *["training_step.py", "clip-baseline", "--preset", "tiny"],

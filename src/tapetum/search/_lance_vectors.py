@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Lock
+import os
+from threading import BoundedSemaphore, Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,12 @@ from tapetum.search.query import Filter
 
 MEMORY_BYTES = 1 << 30
 """So much memory may be taken to hold vectors, unless told otherwise."""
+
+_SMALL = 16 << 20
+"""Vectors of so many bytes are held as they are."""
+
+_FEW = 2000
+"""If bytes leave more rows than this open, embeddings are too alike for them: then floats are held."""
 
 _OVERSAMPLING = 8
 """An index is asked for so many times more rows than wanted; all are compared again by their true vectors."""
@@ -28,16 +35,22 @@ class TableVectors:
         """Hold nothing yet, and later at most so much."""
         self._memory_bytes = memory_bytes
         self._filling = Lock()
+        self._scanning = BoundedSemaphore(os.cpu_count() or 1)
+        self._bytes_suffice = True
         self._cache: tuple[tuple[str, type], VectorCache] | None = None
-        self._held: tuple[Snapshot, HeldVectors | None] | None = None
+        self._held: tuple[Snapshot, bool, HeldVectors | None] | None = None
 
     def exact(self, snapshot: Snapshot, query: Vectors, top: int, kept: NDArray[np.bool_]) -> Nearest:
         """The `top` rows nearest to a query among those kept, each of which is compared; their products."""
         held = self._hold(snapshot)
-        found = _read_products(snapshot, query, kept) if held is None else held.scan(query, kept)
+        with self._scanning:  # more scans at once than processors would only hold each other up
+            found = _read_products(snapshot, query, kept) if held is None else held.scan(query, kept)
         rows = candidate_rows(found.products, found.errors, top)
         vectors = None if held is None else held.vectors(rows)
-        return ranked(rows, read_vectors(snapshot, rows) if vectors is None else vectors, query, top)
+        if vectors is None:
+            self._bytes_suffice &= len(rows) <= top + _FEW
+            vectors = read_vectors(snapshot, rows)
+        return ranked(rows, vectors, query, top)
 
     def approximate(
         self, snapshot: Snapshot, query: Vectors, top: int, where: Filter | None, effort: int
@@ -49,21 +62,28 @@ class TableVectors:
     def _hold(self, snapshot: Snapshot) -> HeldVectors | None:
         """The vectors of a table in memory; None where they are too many."""
         with self._filling:
-            if self._held is None or self._held[0] is not snapshot:
-                self._held = (snapshot, self._filled(snapshot))
-            return self._held[1]
+            known = self._held
+            if known is None or known[0] is not snapshot or known[1] != self._bytes_suffice:
+                known = self._held = (snapshot, self._bytes_suffice, self._filled(snapshot))
+            return known[2]
 
     def _filled(self, snapshot: Snapshot) -> HeldVectors | None:
-        entries = len(snapshot) * snapshot.of.dimension
-        for kind in (FloatBlock, ByteBlock):
-            if entries * kind.bytes_per_entry <= self._memory_bytes:
-                key = (snapshot.of.table, kind)
-                if self._cache is None or self._cache[0] != key:
-                    self._held = None
-                    self._cache = (key, VectorCache(snapshot.of.dimension, kind))
-                return self._cache[1].update(snapshot.sequence, snapshot.revision, snapshot.read_vectors)
-        self._cache = None
-        return None
+        kind = self._kind(len(snapshot) * snapshot.of.dimension)
+        if kind is None:
+            self._cache = None
+            return None
+        key = (snapshot.of.table, kind)
+        if self._cache is None or self._cache[0] != key:
+            self._held = self._cache = None
+            self._cache = (key, VectorCache(snapshot.of.dimension, kind))
+        return self._cache[1].update(snapshot.sequence, snapshot.revision, snapshot.read_vectors)
+
+    def _kind(self, entries: int) -> type[FloatBlock] | type[ByteBlock] | None:
+        """How so many entries of vectors are held: bytes are scanned sooner, and true vectors then read."""
+        floats = 4 * entries <= min(self._memory_bytes, _SMALL if self._bytes_suffice else self._memory_bytes)
+        if floats:
+            return FloatBlock
+        return ByteBlock if entries <= self._memory_bytes else None
 
 
 def read_vectors(snapshot: Snapshot, rows: Indices) -> Vectors:

@@ -65,11 +65,13 @@ def candidate_rows(products: Vectors, errors: Vectors | float, top: int) -> Indi
         errors: How far each may be from the true one.
         top: How many are wanted.
     """
-    finite = products > -np.inf
-    if top >= len(products):
-        return np.flatnonzero(finite)
-    least = np.partition(products - errors, len(products) - top)[len(products) - top]
-    return np.flatnonzero(finite & (products + errors >= least))
+    rows: Indices = np.flatnonzero(products > -np.inf)  # many equal values would slow the partition down
+    if top >= len(rows):
+        return rows
+    found, error = products[rows], errors if isinstance(errors, float) else errors[rows]
+    least = np.partition(found - error, len(rows) - top)[len(rows) - top]
+    near: Indices = rows[found + error >= least]
+    return near
 
 
 def ranked(rows: Indices, vectors: Vectors, query: Vectors, top: int) -> tuple[Indices, NDArray[np.float64]]:

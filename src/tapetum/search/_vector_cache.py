@@ -1,9 +1,9 @@
 """Vectors of a table's rows in memory, followed as rows come and go.
 
 Rows are known by sequence and revision. What is new goes behind what is there; nothing that is there is
-written over, so what a search holds stays as it was. Vectors are kept as float32, or, where there are too
-many, as whole numbers of eight bits with what this loses at most, so that exact answers are still found (see
-`Bounds`).
+written over, so what a search holds stays as it was. Vectors are kept as float32, or as whole numbers of
+eight bits with what this loses at most, so that exact answers are still found (see `Bounds`): that is a
+quarter of the memory, and a processor that waits for memory scans it sooner.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ Fetch = Callable[[Indices], Iterator[tuple[Indices, Vectors]]]
 
 BLOCK_ROWS = 8192
 _LEVELS = 127
+_CONVERTED_ROWS = 1024
+"""Rows that are made float32 at a time: they fit into the processor's cache."""
+
 _WASTE = 0.3
 """What is no longer needed may take this share of what is, before all is copied together."""
 
@@ -55,8 +58,6 @@ class Block(ABC):
 class FloatBlock(Block):
     """Vectors as they are."""
 
-    bytes_per_entry = 4
-
     def __init__(self, dimension: int) -> None:
         """A block without vectors."""
         self.vectors = np.empty((BLOCK_ROWS, dimension), dtype=np.float32)
@@ -73,8 +74,6 @@ class FloatBlock(Block):
 
 class ByteBlock(Block):
     """Vectors in steps of a 127th of their largest entry, and how far each is from that."""
-
-    bytes_per_entry = 1
 
     def __init__(self, dimension: int) -> None:
         """A block without vectors."""
@@ -94,9 +93,14 @@ class ByteBlock(Block):
     def scan(self, query: Vectors, kept: Mask, into: Bounds) -> None:
         """Write products and errors; see `Block.scan`."""
         rows = np.flatnonzero(kept)
-        codes = self.codes[: len(kept)] if len(rows) == len(kept) else self.codes[rows]
+        products = np.empty(len(rows), dtype=np.float32)
+        for start in range(0, len(rows), _CONVERTED_ROWS):
+            part = rows[start : start + _CONVERTED_ROWS]
+            is_whole = part[-1] - part[0] + 1 == len(part)
+            codes = self.codes[part[0] : part[-1] + 1] if is_whole else self.codes[part]
+            np.matmul(codes.astype(np.float32), query, out=products[start : start + len(part)])
         into.products[:] = -np.inf
-        into.products[rows] = (codes.astype(np.float32) @ query) * self.step[rows]
+        into.products[rows] = products * self.step[rows]
         into.errors[:] = self.lost[: len(kept)] + np.float32(2 * product_error(len(query)))
 
 

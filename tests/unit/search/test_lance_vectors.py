@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tapetum.search import Filter, Gallery, _lance_index, _lance_snapshot
+from tapetum.search import Filter, Gallery, _lance_index, _lance_snapshot, _lance_vectors
 from tapetum.search.lance_gallery import LanceGallery
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
@@ -54,9 +54,26 @@ def test_memory_holds_what_it_may(folder):
     for allowed in (4, 1, 0):
         gallery = LanceGallery(folder, memory_bytes=600 * D * allowed)
         gallery.search(np.ones(D))
-        held = gallery._vectors._held[1]
+        held = gallery._vectors._held[2]
         blocks[allowed] = None if held is None else type(held.blocks[0]).__name__
     assert blocks == {4: "FloatBlock", 1: "ByteBlock", 0: None}
+
+
+def test_embeddings_that_are_all_alike_are_held_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(_lance_vectors, "_SMALL", 0)
+    monkeypatch.setattr(_lance_vectors, "_FEW", 30)
+    alike = np.ones((200, D)) + 1e-3 * np.random.default_rng(0).standard_normal((200, D))
+    alike /= np.linalg.norm(alike, axis=1, keepdims=True)
+    embeddings = Embeddings(alike.astype(np.float32), make(200).tracklets, "m1")
+    reference = Gallery.open("memory:")
+    reference.upsert(embeddings)
+    gallery, kinds = LanceGallery(tmp_path), []
+    gallery.upsert(embeddings)
+    for row in (3, 50, 90):
+        found, expected = (place.search(embeddings.rows([row])) for place in (gallery, reference))
+        assert [hit.tracklet.tracklet_id for hit in found] == [h.tracklet.tracklet_id for h in expected]
+        kinds.append(type(gallery._vectors._held[2].blocks[0]).__name__)
+    assert kinds == ["ByteBlock", "FloatBlock", "FloatBlock"]
 
 
 @pytest.fixture
