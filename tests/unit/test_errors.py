@@ -4,7 +4,11 @@ import pytest
 
 from tapetum import errors
 
-BUILT_IN = {"MissingExtraError": ImportError, "GalleryChangedError": RuntimeError}
+BUILT_IN = {
+    "MissingExtraError": ImportError,
+    "GalleryChangedError": RuntimeError,
+    "GalleryInUseError": RuntimeError,
+}
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,15 @@ class MemoryReplacement(Replacement):
         self._replace = replace
         self._writing = writing
         self._done: dict[str, tuple[Tracklet, NDArray[np.float32] | None]] = {}
-        """Of each tracklet its vector; None where it is left out."""
+        """Of each tracklet of the gallery its vector; None where it is left out."""
+        self._asked: dict[str, Tracklet] = {}
+        """What was pending last; what is replaced in the gallery meanwhile is another object."""
 
     def pending(self, limit: int) -> TrackletSet:
         """At most `limit` tracklets that are not embedded yet; see `Replacement.pending`."""
-        return TrackletSet("gallery", tuple(self._pending(self._rows())[:limit]))
+        asked = tuple(self._pending(self._rows())[:limit])
+        self._asked = {tracklet.tracklet_id: tracklet for tracklet in asked}
+        return TrackletSet("gallery", asked)
 
     def count_pending(self) -> int:
         """Number of tracklets that are not embedded yet."""
@@ -48,14 +52,15 @@ class MemoryReplacement(Replacement):
         known = next((len(v) for _, v in self._done.values() if v is not None), None)
         checked = new_rows(embeddings, None, None, model=self.model, dimension=known).embeddings
         for tracklet, vector in zip(checked.tracklets, checked.vectors, strict=True):
-            self._done[tracklet.tracklet_id] = (tracklet, vector)
+            name = tracklet.tracklet_id
+            if name in self._asked:
+                self._done[name] = (self._asked[name], vector)
 
     def leave_out(self, tracklet_ids: Iterable[str]) -> None:
         """Let tracklets be missing; see `Replacement.leave_out`."""
-        rows = self._rows()
         for name in tracklet_ids:
-            if name in rows.row_of:
-                self._done[name] = (rows.embeddings.tracklets[rows.row_of[name]], None)
+            if name in self._asked:
+                self._done[name] = (self._asked[name], None)
 
     def finish(self) -> bool:
         """Take the gallery's place where nothing is pending; see `Replacement.finish`."""

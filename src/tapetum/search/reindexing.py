@@ -61,6 +61,7 @@ def reindex(
         DataError: Some tracklets cannot be read, and `leave_out` is false; the gallery is as it was, and what
             was embedded is kept for the next attempt.
         OSError: The store cannot be written; the gallery is as it was.
+        RuntimeError: `embed` said nothing of some tracklet that it was given.
     """
     if at_once < 1:
         raise ValueError(f"at_once is {at_once}; expected at least 1")
@@ -77,6 +78,7 @@ def reindex(
                     return Moved(embedded, unread)
                 continue  # somebody has changed the gallery meanwhile
             found, reasons = embed(asked)
+            _refuse_silence(asked, found, reasons)
             replacement.store(found)
             if reasons:
                 replacement.leave_out(reasons)
@@ -84,6 +86,14 @@ def reindex(
             embedded += len(found)
             if progress is not None:
                 progress(embedded + len(unread), max(total, embedded + len(unread)))
+
+
+def _refuse_silence(asked: TrackletSet, found: Embeddings, reasons: Mapping[str, str]) -> None:
+    """Nothing, or an error: what is neither embedded nor explained would be asked for without end."""
+    told = {tracklet.tracklet_id for tracklet in found.tracklets} | set(reasons)
+    for tracklet in asked:
+        if tracklet.tracklet_id not in told:
+            raise RuntimeError(f"tracklet {tracklet.tracklet_id} was neither embedded nor called unreadable")
 
 
 def _unreadable(gallery: Gallery, unread: Mapping[str, str]) -> DataError:

@@ -73,6 +73,12 @@ def test_what_cannot_be_read_is_left_out_where_that_is_wished(gallery):
     assert (gallery.info().model, gallery.count()) == ("m2", 8)
 
 
+def test_what_is_neither_embedded_nor_explained_is_an_error(gallery):
+    with pytest.raises(RuntimeError, match="t4 was neither embedded nor called unreadable"):
+        reindex(gallery, "m2", lambda tracklets: (make(range(4), "m2", 4), {}))
+    assert (gallery.info().model, gallery.count()) == ("m1", 10)
+
+
 def test_a_gallery_is_not_emptied(gallery):
     with pytest.raises(ValueError, match="no tracklet is left"):
         reindex(gallery, "m2", Encoder(unreadable=range(10)), leave_out=True)
