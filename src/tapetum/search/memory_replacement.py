@@ -58,9 +58,10 @@ class MemoryReplacement(Replacement):
 
     def leave_out(self, tracklet_ids: Iterable[str]) -> None:
         """Let tracklets be missing; see `Replacement.leave_out`."""
+        rows = self._rows()
         for name in tracklet_ids:
-            if name in self._asked:
-                self._done[name] = (self._asked[name], None)
+            if name in rows.row_of:
+                self._done[name] = (rows.embeddings.tracklets[rows.row_of[name]], None)
 
     def finish(self) -> bool:
         """Take the gallery's place where nothing is pending; see `Replacement.finish`."""
