@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from numpy.typing import ArrayLike
 
-from tapetum.search.query import Filter, SearchResult
+from tapetum.search.query import Filter, SearchResult, without
 from tapetum.types import Embeddings, Id, TrackletSet
 
 if TYPE_CHECKING:
@@ -223,12 +223,7 @@ class Gallery(ABC):
         refuse_bad_top(top)
         query = self.get([tracklet_id])
         found = self.search(query, top=top + 1, where=where)
-        counts_itself = where is None or where.accepts(query.tracklets[0])
-        hits = [hit for hit in found if hit.tracklet.tracklet_id != tracklet_id][:top]
-        ranked = tuple(
-            type(hit)(hit.tracklet, hit.similarity, rank) for rank, hit in enumerate(hits, start=1)
-        )
-        return SearchResult(ranked, found.exact, found.searched - counts_itself, found.recall)
+        return without(found, query.tracklets, top=top, where=where)
 
     def erase(
         self,
@@ -270,13 +265,21 @@ class Gallery(ABC):
             ValueError: The instant is not finite, or `by` is unknown.
             OSError: As `erase`.
         """
-        if not math.isfinite(older_than):
-            raise ValueError(f"older_than is {older_than}; expected a time in seconds")
-        if by not in ("seen", "stored"):
-            raise ValueError(f"by is {by!r}; expected 'seen' or 'stored'")
-        purged = self.delete(self._older_than(older_than, by))
+        purged = self.delete(self.older_than(older_than, by=by))
         self.optimise()
         return purged
+
+    def older_than(self, instant: float, *, by: Age = "seen") -> list[str]:
+        """The tracklets that `purge` would remove.
+
+        Raises:
+            ValueError: The instant is not finite, or `by` is unknown.
+        """
+        if not math.isfinite(instant):
+            raise ValueError(f"older_than is {instant}; expected a time in seconds")
+        if by not in ("seen", "stored"):
+            raise ValueError(f"by is {by!r}; expected 'seen' or 'stored'")
+        return self._older_than(instant, by)
 
     def close(self) -> None:
         """Let go of files and connections that are held open; the gallery is not used afterwards."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from tapetum.types import Id, Modality, Tracklet
 
@@ -74,12 +75,14 @@ class Hit:
         similarity: Cosine, -1..1; higher is nearer.
         rank: Place in the answer, counted from 1.
         probability: That it shows the person of the query; None without a calibration for its modality.
+        marked: "right" where the asker said that it shows the person; None where nothing was said.
     """
 
     tracklet: Tracklet
     similarity: float
     rank: int
     probability: float | None = None
+    marked: Literal["right"] | None = None
 
     @property
     def distance(self) -> float:
@@ -88,8 +91,21 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """The tracklets of one person or camera, of which an answer shows the first.
+
+    Attributes:
+        key: The person or camera; None where unknown: such a tracklet is a group by itself.
+        size: How many tracklets of it were searched, the first included.
+    """
+
+    key: Id | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult(Sequence[Hit]):
-    """The answer to one query, nearest first; ties in gallery order.
+    """The answer to one query, nearest first unless its head was re-ranked; ties in gallery order.
 
     Attributes:
         hits: At most as many as were asked for.
@@ -97,6 +113,9 @@ class SearchResult(Sequence[Hit]):
         searched: Number of tracklets that pass the filter.
         recall: Where not exact, the share of true nearest tracklets that the index is known to find.
         min_probability: What a hit must reach to be an answer; None: nothing was wished.
+        reranked: Whether the head of the list was ordered by k-reciprocal neighbours, not by similarity.
+        groups: One for each hit, where a hit is the first of its group; None where nothing was grouped.
+        seen: How the query was seen; None where a bare vector was asked.
     """
 
     hits: tuple[Hit, ...]
@@ -104,6 +123,9 @@ class SearchResult(Sequence[Hit]):
     searched: int
     recall: float | None = None
     min_probability: float | None = None
+    reranked: bool = False
+    groups: tuple[Group, ...] | None = None
+    seen: Modality | None = None
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -127,6 +149,29 @@ class SearchResult(Sequence[Hit]):
         if self.exact:
             return "exact"
         return "approximate" if self.recall is None else f"approximate, recall {self.recall:.2f}"
+
+
+def without(
+    found: SearchResult, left_out: Sequence[Tracklet], *, top: int, where: Filter | None
+) -> SearchResult:
+    """The answer without some tracklets of the gallery, which count as not searched.
+
+    Args:
+        found: At least `top` + as many hits as are left out, or all there are.
+        left_out: Different tracklets of the gallery.
+        top: At most this many hits are kept.
+        where: The filter of the search.
+    """
+    gone = {tracklet.tracklet_id for tracklet in left_out}
+    counted = sum(where is None or where.accepts(tracklet) for tracklet in left_out)
+    kept = [hit for hit in found if hit.tracklet.tracklet_id not in gone]
+    return replace(found, hits=in_ranks(kept[:top]), searched=found.searched - counted)
+
+
+def in_ranks(hits: Iterable[Hit]) -> tuple[Hit, ...]:
+    """Hits in their order, with ranks from 1 on."""
+    placed = enumerate(hits, start=1)
+    return tuple(hit if hit.rank == rank else replace(hit, rank=rank) for rank, hit in placed)
 
 
 def as_text(identifier: Id | None) -> str | None:
