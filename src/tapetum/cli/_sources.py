@@ -14,3 +14,4 @@ DataOfRunOption = Annotated[str | None, typer.Option(help="FORMAT:ROOT; not need
 SplitOption = Annotated[str, typer.Option(help="train, query, gallery or test.")]
 ProtocolOption = Annotated[str | None, typer.Option(help="A name from `tapetum protocols`.")]
 RootOption = Annotated[Path | None, typer.Option(help="Folder of the data set, where it lists draws.")]
+GalleryArgument = Annotated[str, typer.Argument(help="A folder, or another address of a gallery.")]

@@ -35,6 +35,8 @@ from tapetum.cli._sources import DataOfRunOption, ProtocolOption, RootOption, So
 from tapetum.cli.scoring import Source, open_source, usual_protocol
 from tapetum.errors import CalibrationError
 from tapetum.files import replace_text
+from tapetum.search import Gallery
+from tapetum.search.storing import refuse_other_model
 
 if TYPE_CHECKING:
     from tapetum.evaluation import Calibration, Diagnosis, OpenSetScores
@@ -55,7 +57,10 @@ def register(app: typer.Typer) -> None:
 
 def calibrate_command(
     source: SourceArgument,
-    out: Annotated[Path, typer.Option(help="JSON file for the calibration.")],
+    out: Annotated[Path | None, typer.Option(help="JSON file for the calibration.")] = None,
+    gallery: Annotated[
+        str | None, typer.Option(help="Gallery of the same model to keep it in, for all its answers.")
+    ] = None,
     data: DataOfRunOption = None,
     learn_from: Annotated[
         Path | None, typer.Option(help="Embeddings of other people to learn from; default: half of these.")
@@ -77,14 +82,20 @@ def calibrate_command(
     """Learn what distances mean from some people, and say on others how well that holds.
 
     One half of the people, drawn by the seed, is learnt from, the other half judged on, unless embeddings of
-    other people are given to learn from. The protocol says which pairs of cameras count.
+    other people are given to learn from. The protocol says which pairs of cameras count. Kept in a gallery,
+    the calibration is used by every search of it.
     """
     from tapetum.embedding_files import load_embeddings
     from tapetum.evaluation import calibrate, save_calibration
 
+    if out is None and gallery is None:
+        raise ValueError("nothing would be kept: give --out FILE or --gallery URI")
     check_place(out)
+    place = None if gallery is None else _bound_gallery(gallery)
     encoding = Encoding(sampling, batch_size, workers, precision, flip)
     opened = open_source(source, data, root, encoding, device)
+    if place is not None:
+        refuse_other_model(opened.embeddings.model, place.info().model)
     found = calibrate(
         opened.embeddings,
         learn_from=None if learn_from is None else load_embeddings(learn_from),
@@ -93,9 +104,27 @@ def calibrate_command(
         seed=seed,
         **_camera_rules(opened, protocol, data),
     )
-    save_calibration(out, found)
+    if out is not None:
+        save_calibration(out, found)
+    if place is not None:
+        place.set_calibration(found)
+        place.close()
     _show_calibration(found)
-    say(f"{out}: calibration of model {found.model or '(unknown)'}")
+    for kept in filter(None, (out, gallery)):
+        say(f"{kept}: calibration of model {found.model or '(unknown)'}")
+
+
+def _bound_gallery(uri: str) -> Gallery:
+    """A gallery that has a model, so that a calibration can be kept in it.
+
+    Raises:
+        ValueError: Nothing was stored in it yet.
+    """
+    place = Gallery.open(uri, create=False)
+    if place.info().model is None:
+        place.close()
+        raise ValueError(f"{uri}: nothing was stored in this gallery yet, so there is nothing to calibrate")
+    return place
 
 
 def diagnose_command(
