@@ -15,9 +15,10 @@ LOCK = ".lock"
 class WriterLock:
     """Held while a folder's gallery is changed; the system lets go of it when a process dies."""
 
-    def __init__(self, folder: Path) -> None:
-        """A lock in `folder`, which is made when the lock is first held."""
+    def __init__(self, folder: Path, name: str = LOCK) -> None:
+        """A lock by this name in `folder`, which is made when the lock is first held."""
         self._folder = folder
+        self._name = name
         self._threads = RLock()
         self._depth = 0
 
@@ -33,7 +34,7 @@ class WriterLock:
                 yield
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(self._folder / self._name, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 _wait_for(handle)
                 self._depth = 1

@@ -213,6 +213,23 @@ class Gallery(ABC):
         """Number of tracklets that pass; of all without a filter."""
         return len(self.filter(where))
 
+    def page(
+        self, where: Filter | None = None, *, offset: int = 0, limit: int = 50
+    ) -> tuple[TrackletSet, int]:
+        """A stretch of the tracklets that pass, in gallery order, and how many pass in all.
+
+        Args:
+            where: Which tracklets are looked at; None: all.
+            offset: How many of them to pass over.
+            limit: At most so many are given.
+
+        Raises:
+            ValueError: `offset` is below 0, or `limit` below 1.
+        """
+        refuse_bad_stretch(offset, limit)
+        passing = self.filter(where)
+        return TrackletSet(passing.name, passing.tracklets[offset : offset + limit]), len(passing)
+
     def similar_to(self, tracklet_id: str, *, top: int = 20, where: Filter | None = None) -> SearchResult:
         """The tracklets nearest to one of the gallery, itself left out; `searched` does not count it.
 
@@ -298,3 +315,13 @@ def refuse_bad_top(top: int) -> None:
     """
     if top < 1:
         raise ValueError(f"top is {top}; expected at least 1")
+
+
+def refuse_bad_stretch(offset: int, limit: int) -> None:
+    """Nothing, or an error where a stretch of tracklets cannot be.
+
+    Raises:
+        ValueError: `offset` is below 0, or `limit` below 1.
+    """
+    if offset < 0 or limit < 1:
+        raise ValueError(f"offset is {offset} and limit {limit}; expected at least 0 and 1")

@@ -24,7 +24,7 @@ from tapetum.search._lance_store import LanceStore, refuse_other_content_but_a_g
 from tapetum.search._lance_table import TRACKLET_COLUMNS, tracklets_of, vectors_of
 from tapetum.search._lance_vectors import MEMORY_BYTES, TableVectors
 from tapetum.search._lance_writer import RowWriter
-from tapetum.search.gallery import Age, Gallery, GalleryInfo, refuse_bad_top
+from tapetum.search.gallery import Age, Gallery, GalleryInfo, refuse_bad_stretch, refuse_bad_top
 from tapetum.search.gallery_folder import read_calibration, write_calibration
 from tapetum.search.planning import EXACT_ROWS, is_exact
 from tapetum.search.query import Filter, Hit, SearchResult
@@ -157,6 +157,21 @@ class LanceGallery(Gallery):
     def count(self, where: Filter | None = None) -> int:
         """Number of tracklets that pass; of all without a filter."""
         return self._reader.read(lambda s: 0 if s is None else int(s.rows_passing(where).sum()))
+
+    def page(
+        self, where: Filter | None = None, *, offset: int = 0, limit: int = 50
+    ) -> tuple[TrackletSet, int]:
+        """A stretch of the tracklets that pass, and how many pass; see `Gallery.page`. No others are read."""
+        refuse_bad_stretch(offset, limit)
+
+        def read(snapshot: Snapshot | None) -> tuple[TrackletSet, int]:
+            if snapshot is None:
+                return TrackletSet("gallery", ()), 0
+            rows = np.flatnonzero(snapshot.rows_passing(where))
+            chosen = snapshot.read(rows[offset : offset + limit], TRACKLET_COLUMNS)
+            return TrackletSet("gallery", tuple(tracklets_of(chosen))), len(rows)
+
+        return self._reader.read(read)
 
     def search(
         self, query: ArrayLike | Embeddings, *, top: int = 20, where: Filter | None = None

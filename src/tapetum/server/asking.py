@@ -51,7 +51,7 @@ class Answer:
 
     Attributes:
         result: The hits, nearest first.
-        seen: How the query was seen; of several pictures, the first.
+        seen: How the query was seen; of several pictures, as most of them were.
         manner: "exact", or "approximate, recall 0.97".
         took_ms: From the question to the answer, in milliseconds.
     """

@@ -19,7 +19,7 @@ from tapetum.server.refusals import Busy, EncodingFailed, Refusal, TimedOut, Una
 from tapetum.types import Modality
 
 if TYPE_CHECKING:
-    from tapetum.ingest.encoding import ClipEncoder
+    from tapetum.clip_encoding import ClipEncoder
 
 Vector = NDArray[np.float32]
 Watch = Callable[[int, float], None]

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,35 +17,7 @@ from tapetum.server.asking import QueryHandle, UploadKind
 from tapetum.server.batching import Clips, Vector
 from tapetum.server.pictures import Picture
 from tapetum.server.refusals import NotFound, TooLarge
-from tapetum.types import Modality, Preprocessing, Tracklet
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedTracklet(Tracklet):
-    """A tracklet that brings its embedding: nothing is read to search by it."""
-
-    vector: Vector = field(default_factory=lambda: np.zeros(0, np.float32), compare=False, repr=False)
-
-
-class KnownEmbeddings:
-    """What stands in for a model where all queries bring their embeddings."""
-
-    def __init__(self, fingerprint: str) -> None:
-        """Embeddings of the model of this fingerprint."""
-        self.fingerprint = fingerprint
-
-    def encode(self, items: Sequence[Tracklet], /) -> NDArray[np.float32]:
-        """The embeddings that `EmbeddedTracklet`s bring, float32 `[N, D]`.
-
-        Raises:
-            TypeError: A tracklet brings none.
-        """
-        vectors = []
-        for item in items:
-            if not isinstance(item, EmbeddedTracklet):
-                raise TypeError(f"tracklet {item.tracklet_id} brings no embedding")
-            vectors.append(item.vector)
-        return np.stack(vectors)
+from tapetum.types import Embeddings, Modality, Preprocessing, Tracklet, TrackletSet
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +39,10 @@ class Part:
     def clips(self) -> Clips:
         """What the model sees: uint8 `[C, T, 3, H, W]`."""
         return Clips(self.frames[self.positions], self.modality)
+
+    def tracklet(self, number: int) -> Tracklet:
+        """What answers say of it; it has no files."""
+        return Tracklet(f"query:{number}", (), self.modality, part="query")
 
     def embed(self, vector: Vector) -> None:
         """Keep the embedding, and let go of the frames."""
@@ -95,10 +71,14 @@ class Query:
         """Bytes in memory, about."""
         return sum(part.frames.nbytes for part in self.parts) + sum(map(len, self.previews))
 
-    def tracklets(self) -> tuple[EmbeddedTracklet, ...]:
-        """What to search by, once all parts have their embeddings."""
+    def embeddings(self, model: str) -> tuple[Embeddings, ...]:
+        """What to search by: one row for each part that has its embedding.
+
+        Args:
+            model: Fingerprint of the model that made them.
+        """
         return tuple(
-            EmbeddedTracklet(f"query:{number}", (), part.modality, part="query", vector=part.vector)
+            Embeddings(part.vector[None], TrackletSet("query", (part.tracklet(number),)), model)
             for number, part in enumerate(self.parts)
             if part.vector is not None
         )

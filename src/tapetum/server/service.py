@@ -10,9 +10,10 @@ from importlib.metadata import version
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-from tapetum.search.engine import GalleryItem, SearchEngine, Several
+from tapetum.search.engine import SearchEngine
 from tapetum.search.feedback import Feedback
 from tapetum.search.query import Filter
+from tapetum.search.question import GalleryItem, Several
 from tapetum.server.asking import (
     Answer,
     Ask,
@@ -27,7 +28,7 @@ from tapetum.server.asking import (
 from tapetum.server.batching import EncodingQueue
 from tapetum.server.metrics import Metrics
 from tapetum.server.pictures import Picture, read_picture
-from tapetum.server.queries import KnownEmbeddings, Query, QueryStore, query_of
+from tapetum.server.queries import Query, QueryStore, query_of
 from tapetum.server.recording import Recorder
 from tapetum.server.refusals import Invalid, NoModel, NotFound, NoReason, TooLarge, refusing
 from tapetum.server.settings import ServerSettings
@@ -36,7 +37,7 @@ from tapetum.server.users import User
 from tapetum.types import Modality
 
 if TYPE_CHECKING:
-    from tapetum.ingest.encoding import ClipEncoder
+    from tapetum.clip_encoding import ClipEncoder
 
 T = TypeVar("T")
 
@@ -73,8 +74,8 @@ class SearchService:
         self.gallery = engine.gallery
         self.recorder = recorder
         self._encoder = encoder
-        known = None if encoder is None else KnownEmbeddings(encoder.fingerprint)
-        self._engine = SearchEngine(engine.gallery, known, engine.calibration)
+        self._engine = engine
+        self._metrics = metrics
         self._trained_on = str(getattr(engine.model, "trained_on", ""))
         limits = settings.limits
         self._queries = QueryStore(
@@ -178,7 +179,7 @@ class SearchService:
         self._check(ask)
         queries = [self._queries.get(query_id, by.name) for query_id in dict.fromkeys(ask.query_ids)]
         await self._embed(queries)
-        answer = await self._read_gallery(partial(self._answer, ask, queries, begun))
+        answer = await self.read_gallery(partial(self._answer, ask, queries, begun))
         digests = [digest for query in queries for digest in query.handle.digests]
         await self.recorder.search(ask, digests, answer.result, by)
         return answer
@@ -190,7 +191,7 @@ class SearchService:
             NotFound: There is none by this name.
             Refusal: As `search`.
         """
-        item = await self._read_gallery(partial(self._item, item_id))
+        item = await self.read_gallery(partial(self._item, item_id))
         await self.recorder.look(item_id, by)
         return item
 
@@ -201,7 +202,7 @@ class SearchService:
             NotFound: There is none.
             Refusal: The gallery cannot answer now.
         """
-        found = await self._read_gallery(lambda: self.gallery.thumbnails(item_id))
+        found = await self.read_gallery(lambda: self.gallery.thumbnails(item_id))
         if not 0 <= number < len(found):
             raise NotFound(f"the tracklet has {len(found)} thumbnails", field="number")
         return found[number]
@@ -212,7 +213,7 @@ class SearchService:
         Raises:
             Refusal: The gallery cannot answer now, or the audit log cannot be written.
         """
-        found, total = await self._read_gallery(
+        found, total = await self.read_gallery(
             lambda: self.gallery.page(where, offset=offset, limit=min(limit, self.settings.limits.page))
         )
         page = ItemPage(found.tracklets, offset, total)
@@ -226,7 +227,7 @@ class SearchService:
             Refusal: The gallery cannot answer now.
         """
         if self._cameras is None or monotonic() > self._cameras[0] + _FRESH_S:
-            self._cameras = (monotonic(), await self._read_gallery(self._count_cameras))
+            self._cameras = (monotonic(), await self.read_gallery(self._count_cameras))
         return self._cameras[1]
 
     async def info(self) -> ServiceInfo:
@@ -235,7 +236,7 @@ class SearchService:
         Raises:
             Refusal: The gallery cannot answer now.
         """
-        return await self._read_gallery(self._describe)
+        return await self.read_gallery(self._describe)
 
     async def health(self) -> Health:
         """Whether gallery, model and audit log can be used; looked at anew every few seconds."""
@@ -248,13 +249,38 @@ class SearchService:
             self._health = (monotonic(), Health(checks))
         return self._health[1]
 
+    async def metrics_text(self) -> bytes:
+        """Counts and times, and how things stand now, in the text format of Prometheus.
+
+        Raises:
+            Refusal: The gallery cannot answer now.
+        """
+        tracklets = (await self.read_gallery(self.gallery.info)).count
+        return self._metrics.text(waiting=self.waiting_clips, reads=self.reads.open, tracklets=tracklets)
+
     @property
     def waiting_clips(self) -> int:
         """Clips that wait for the model."""
         return 0 if self._queue is None else self._queue.waiting
 
+    def forget_counts(self) -> None:
+        """Count cameras and look at the gallery anew: it has changed."""
+        self._cameras = self._health = None
+
+    def check_reason(self, reason: str) -> None:
+        """Nothing, or an error where a reason is missing or too long.
+
+        Raises:
+            NoReason: It is required and blank.
+            Invalid: It is too long.
+        """
+        if self.settings.require_reason and not reason.strip():
+            raise NoReason("this service wants a reason", field="reason")
+        if len(reason) > _LONGEST_REASON:
+            raise Invalid(f"more than {_LONGEST_REASON} letters", field="reason")
+
     def _check(self, ask: Ask) -> None:
-        check_reason(ask.reason, required=self.settings.require_reason)
+        self.check_reason(ask.reason)
         if (ask.item_id is None) == (not ask.query_ids):
             raise Invalid("give either query_ids or item_id", field="query_ids")
         if not 1 <= ask.top <= self.settings.limits.top:
@@ -277,15 +303,11 @@ class SearchService:
                 part.embed(vector)
 
     def _answer(self, ask: Ask, queries: Sequence[Query], begun: float) -> Answer:
-        tracklets = tuple(tracklet for query in queries for tracklet in query.tracklets())
-        if ask.item_id is not None:
-            seen = self.gallery.get([ask.item_id]).tracklets[0].modality
-        else:
-            seen = tracklets[0].modality
+        model = "" if self._encoder is None else self._encoder.fingerprint
+        rows = tuple(row for query in queries for row in query.embeddings(model))
         marked = Feedback(tuple(ask.right), tuple(ask.wrong)) if ask.right or ask.wrong else None
-        one = tracklets[0] if len(tracklets) == 1 else Several(tracklets)
         found = self._engine.search(
-            one if ask.item_id is None else GalleryItem(ask.item_id),
+            Several(rows) if ask.item_id is None else GalleryItem(ask.item_id),
             top=ask.top,
             where=ask.filters,
             min_probability=ask.min_probability,
@@ -294,6 +316,7 @@ class SearchService:
             group=ask.group,
             feedback=marked,
         )
+        seen = found.seen or Modality.VISIBLE
         return Answer(found, seen, found.manner, (perf_counter() - begun) * 1e3)
 
     def _item(self, item_id: str) -> Item:
@@ -306,7 +329,6 @@ class SearchService:
 
     def _describe(self) -> ServiceInfo:
         info = self.gallery.info()
-        calibration = self._engine.calibration or self.gallery.calibration()
         return ServiceInfo(
             version=version("tapetum"),
             storage=info.storage,
@@ -321,34 +343,26 @@ class SearchService:
             dimension=info.dimension,
             trained_on=self._trained_on,
             takes_pictures=self._encoder is not None,
-            calibrated=calibration is not None,
+            calibrated=self._engine.calibration is not None,
             requires_reason=self.settings.require_reason,
             audited=self.recorder.is_kept,
         )
 
     async def _gallery_answers(self) -> bool:
         try:
-            await self._read_gallery(self.gallery.info)
+            await self.read_gallery(self.gallery.info)
         except Exception:
             return False
         return True
 
-    async def _read_gallery(self, work: Callable[[], T]) -> T:
+    async def read_gallery(self, work: Callable[[], T]) -> T:
+        """What `work` returns, done by one of the threads that use the gallery.
+
+        Raises:
+            Refusal: The gallery cannot answer, or not now.
+        """
         with refusing():
             return await self.reads.run(work)
-
-
-def check_reason(reason: str, *, required: bool) -> None:
-    """Nothing, or an error where a reason is missing or too long.
-
-    Raises:
-        NoReason: It is required and blank.
-        Invalid: It is too long.
-    """
-    if required and not reason.strip():
-        raise NoReason("this service wants a reason for every search", field="reason")
-    if len(reason) > _LONGEST_REASON:
-        raise Invalid(f"the reason has {len(reason)} letters; at most {_LONGEST_REASON}", field="reason")
 
 
 def _queue_of(encoder: ClipEncoder, settings: ServerSettings, metrics: Metrics) -> EncodingQueue:
