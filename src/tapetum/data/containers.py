@@ -1,12 +1,13 @@
 """Frames that lie inside another file: how a text refers to one, and the few containers kept open for them.
 
-A frame is a path, or a reference `<path of the container>::<entry>`. The ending of the container's path says
-what kind it is, and the kind says what an entry looks like. Containers are opened when a frame is first asked
-for, once in each process, and the ones used last stay open.
+A frame is a path, an address in object storage, or a reference `<path of the container>::<entry>`. The ending
+of the container's path says what kind it is, and the kind says what an entry looks like. Containers are
+opened when a frame is first asked for, once in each process, and the ones used last stay open.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections import OrderedDict
@@ -19,8 +20,10 @@ from weakref import WeakValueDictionary
 from PIL import Image
 
 from tapetum.data.lmdb_container import LmdbContainer
+from tapetum.data.tar_files import TAR_ENDING, TarFile
 from tapetum.data.video_files import VIDEO_ENDINGS, VideoFile
 from tapetum.errors import DataError
+from tapetum.object_storage import is_remote, look_at, read_bytes
 
 SEPARATOR = "::"
 MOST_OPEN = 8
@@ -47,6 +50,7 @@ _Version = tuple[int, int, int, int]
 
 _KINDS: dict[str, Callable[[Path], Container]] = {
     ".lmdb": LmdbContainer,
+    TAR_ENDING: TarFile,
     **dict.fromkeys(VIDEO_ENDINGS, VideoFile),
 }
 """By the ending of a container's path, what opens it."""
@@ -120,7 +124,7 @@ def open_picture(frame: str) -> Image.Image:
     """The picture of a frame, as Pillow opens it: nothing is decoded yet.
 
     Args:
-        frame: A path or a reference.
+        frame: A path, an address in object storage, or a reference.
 
     Raises:
         DataError: There is no such entry in the container, or no such container, or it is damaged.
@@ -129,7 +133,7 @@ def open_picture(frame: str) -> Image.Image:
     """
     reference = Reference.parse(frame)
     if reference is None:
-        return Image.open(frame)
+        return Image.open(io.BytesIO(read_bytes(frame)) if is_remote(frame) else frame)
     return open_container(reference.container).picture(reference.entry)
 
 
@@ -137,7 +141,7 @@ def has_frame(frame: str) -> bool:
     """Whether there is something where `frame` says: a file, or an entry of a container."""
     reference = Reference.parse(frame)
     if reference is None:
-        return Path(frame).is_file()
+        return look_at(frame) is not None if is_remote(frame) else Path(frame).is_file()
     try:
         return reference.entry in open_container(reference.container)
     except (DataError, OSError):
@@ -149,11 +153,22 @@ def open_container(path: str) -> Container:
 
     Raises:
         FileNotFoundError: There is none.
-        DataError: It is not of the kind that its ending says.
+        DataError: It is not of the kind that its ending says, or it lies in object storage.
         ValueError: The ending is of no known kind.
         MissingExtraError: What reads it is not installed.
     """
+    if is_remote(path):
+        raise DataError("lies in object storage, where only whole files are read; copy it to this machine")
     return _open.get(path)
+
+
+def close_container(path: str) -> None:
+    """Let go of the container at `path`, so that its file leaves the disk where it is removed.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    _open.drop(path)
 
 
 class _OpenContainers:
@@ -177,6 +192,12 @@ class _OpenContainers:
             while len(self._last_used) > MOST_OPEN:
                 self._last_used.popitem(last=False)
         return found
+
+    def drop(self, path: str) -> None:
+        """Hold the container at `path` no longer; who uses it still can."""
+        version = _version(Path(path))
+        with self._lock:
+            self._last_used.pop(version, None)
 
     def renew_lock(self) -> None:
         """Begin with an open lock: in a forked process nobody is left to open one that was closed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tapetum.errors import DataError
 from tapetum.ingest.items import Draft, Group, Source
 from tapetum.ingest.picture_files import in_groups
 from tapetum.ingest.plan import Plan
+from tapetum.object_storage import RemoteAddress, is_remote, remote_files
 from tapetum.types import Id, Modality
 
 FIELDS = ("person_id", "modality", "camera_id", "tracklet_id", "frame", "time")
@@ -23,7 +24,7 @@ _KEY = ("person_id", "modality", "camera_id", "tracklet_id")
 
 
 def crops_source(
-    folder: Path,
+    folder: Path | str,
     *,
     pattern: str | None = None,
     modality: Modality | None = None,
@@ -37,7 +38,7 @@ def crops_source(
     tracklet; with `{tracklet_id}`, whatever their folders.
 
     Args:
-        folder: Where the pictures are, at any depth.
+        folder: Where the pictures are, at any depth; may be an address in object storage, s3://BUCKET/PREFIX.
         pattern: Of their paths in it, such as "{person_id}/{camera_id}/*.jpg"; see `PathPattern.compile`.
         modality: How all were seen; None: as the pattern says, else decided from the pixels.
         camera: Which camera saw all; None: as the pattern says, else unknown.
@@ -48,12 +49,15 @@ def crops_source(
         ValueError: The pattern cannot be used.
         DataError: No picture is there, or none is of the pattern.
     """
-    place = folder.resolve()
+    if is_remote(str(folder)):
+        common = Draft(name or str(folder), (), modality, camera_id=camera)
+        return _remote_source(str(folder), pattern, common)
+    place = Path(folder).resolve()
     if not place.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder")
     common = Draft(name or str(place), (), modality, camera_id=camera)
     if pattern is not None:
-        drafts = _of_pattern(place, PathPattern.compile(pattern, FIELDS), common)
+        drafts = _of_pattern(str(place), files_below(place), pattern, common)
         return Source(f"crops:{place}", lambda plan: in_groups(drafts, plan), len(drafts))
     if next(_of_folders(place, common), None) is None:
         raise DataError(f"{folder}: no pictures in it")
@@ -62,6 +66,30 @@ def crops_source(
         return in_groups(_of_folders(place, common), plan)
 
     return Source(f"crops:{place}", groups)
+
+
+def _remote_source(address: str, pattern: str | None, common: Draft) -> Source:
+    """The tracklets of the pictures below an address in object storage."""
+    base = f"s3://{RemoteAddress.parse(address).path}"
+    names = [file.address[len(base) + 1 :] for file in remote_files(base)]
+    paths = sorted((n for n in names if is_image(n.rpartition("/")[2])), key=natural_key)
+    if not paths:
+        raise DataError(f"{address}: no pictures below it")
+    if pattern is not None:
+        drafts = _of_pattern(base, paths, pattern, common)
+    else:
+        drafts = list(_of_prefixes(base, paths, common))
+    return Source(f"crops:{base}", lambda plan: in_groups(drafts, plan), len(drafts))
+
+
+def _of_prefixes(base: str, paths: Sequence[str], common: Draft) -> Iterator[Draft]:
+    """As `_of_folders`, of keys in object storage."""
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(folder or name, []).append(f"{base}/{path}")
+    for folder, frames in folders.items():
+        yield replace(common, name=f"{common.name}/{folder}", frames=tuple(frames))
 
 
 def _of_folders(folder: Path, common: Draft) -> Iterator[Draft]:
@@ -91,14 +119,16 @@ def _pictures(folder: Path, path: str) -> Iterator[tuple[str, list[str]]]:
             yield from _pictures(folder, f"{path}/{entry.name}" if path else entry.name)
 
 
-def _of_pattern(folder: Path, pattern: PathPattern, common: Draft) -> list[Draft]:
-    """The tracklets that paths describe, in natural order of their first pictures.
+def _of_pattern(folder: str, paths: Sequence[str], pattern_text: str, common: Draft) -> list[Draft]:
+    """The tracklets that paths in a folder describe, in natural order of their first pictures.
 
     Raises:
+        ValueError: The pattern cannot be used.
         DataError: No picture is of the pattern, or a path says what cannot be.
     """
+    pattern = PathPattern.compile(pattern_text, FIELDS)
     groups: dict[tuple[str, ...], list[tuple[str, dict[str, str]]]] = {}
-    pictures = [path for path in files_below(folder) if is_image(path.rpartition("/")[2])]
+    pictures = [path for path in paths if is_image(path.rpartition("/")[2])]
     for path in pictures:
         found = pattern.match(path)
         if found is not None:
@@ -140,7 +170,7 @@ def _name(first: tuple[str, dict[str, str]], in_name: Collection[str]) -> str:
 
 
 def _draft(
-    folder: Path,
+    folder: str,
     group: list[tuple[str, dict[str, str]]],
     common: Draft,
     people: Mapping[str, Id | None],
@@ -153,7 +183,7 @@ def _draft(
         seen = read_modality(said.get("modality", ""))
         time = read_time(said.get("time", ""))
     except ValueError as error:
-        raise DataError(f"{folder / path}: {error}") from None
+        raise DataError(f"{folder}/{path}: {error}") from None
     camera = cameras[said.get("camera_id", "")]
     return replace(
         common,

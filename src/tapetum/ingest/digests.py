@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from tapetum.data.containers import Reference
+from tapetum.object_storage import is_remote, look_at
 
 _BLOCK = 1 << 20
 
@@ -37,13 +38,22 @@ def file_digest(path: str | Path) -> str:
 
 
 def frame_digest(frame: str) -> str:
-    """Digest of a frame's file; of one inside a container, its entry and the container's size and age."""
+    """Digest of a frame's file; of one in a container or in object storage, names, sizes and ages."""
     reference = Reference.parse(frame)
     if reference is None:
-        return file_digest(frame)
+        return _remote_digest(frame) if is_remote(frame) else file_digest(frame)
     place = Path(reference.container)
     try:
         found = (place / "data.mdb" if place.is_dir() else place).stat()
     except OSError as error:
         return f"unreadable: {error.strerror}"
     return f"{reference.entry} of {found.st_size} bytes, changed {found.st_mtime_ns}"
+
+
+def _remote_digest(frame: str) -> str:
+    """Size and age of a file in object storage, whose bytes would have to be fetched twice."""
+    try:
+        found = look_at(frame)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    return "unreadable: no such file" if found is None else f"{found.size} bytes, changed {found.changed_ns}"

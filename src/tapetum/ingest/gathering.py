@@ -52,7 +52,8 @@ class Gathering:
         """Keep what is needed of the RGB picture of the frame at `place`."""
         size = self._plan.size
         planes = self._planes[place] = resized_frame(picture, size.height, size.width)
-        self._thumbnails.add(place, picture, planes)
+        if self._plan.thumbnails:
+            self._thumbnails.add(place, picture, planes)
         if self.draft.modality is None:
             self._visible[place] = visible_probability(resized_frame(picture, *_LOOK))
 

@@ -13,6 +13,7 @@ from tapetum.ingest.digests import digest_of, frame_digest
 from tapetum.ingest.gathering import Gathering
 from tapetum.ingest.items import Draft, Group, Problem, Reading
 from tapetum.ingest.plan import Plan
+from tapetum.object_storage import is_remote
 
 GROUP = 32
 """Tracklets that are compared with the gallery, and then read, together."""
@@ -42,7 +43,7 @@ class PictureGroup:
         if not len(draft.frames):
             return digest_of(self._plan.key, draft.facts())
         read = [draft.frames[place] for place in self._plan.read(len(draft.frames))]
-        names = [os.path.abspath(frame) for frame in draft.frames]  # noqa: PTH100 (references are no paths)
+        names = [f if is_remote(f) else os.path.abspath(f) for f in draft.frames]  # noqa: PTH100
         return digest_of(self._plan.key, draft.facts(), names, [frame_digest(frame) for frame in read])
 
     def _read(self, draft: Draft, content: str) -> Reading | Problem:

@@ -31,10 +31,12 @@ class Plan:
     Attributes:
         size: Height, width and frames of a clip.
         sampling: How frames are chosen from a part of a tracklet.
+        thumbnails: Whether thumbnails are made; nobody need look for the best pictures where they are not kept.
     """
 
     size: Preprocessing
     sampling: TestSampling
+    thumbnails: bool = True
 
     @property
     def key(self) -> str:

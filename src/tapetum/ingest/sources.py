@@ -1,4 +1,4 @@
-"""Sources by their addresses: FORMAT:ROOT, manifest:FILE, crops:FOLDER and video:FILE, with options."""
+"""Sources by their addresses: FORMAT:ROOT, manifest:FILE, crops:FOLDER, video:FILE and webdataset:FILES."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from tapetum.ingest.items import Draft, Group, Source
 from tapetum.ingest.picture_files import in_groups
 from tapetum.ingest.plan import Plan
 from tapetum.ingest.video import Limits, video_source
+from tapetum.ingest.webdataset import expand_tars, webdataset_source
 from tapetum.registry import unknown
 from tapetum.types import Id, Modality, Tracklet
 
-CROPS, VIDEO = "crops", "video"
+CROPS, VIDEO, WEBDATASET = "crops", "video", "webdataset"
 _CROPS_OPTIONS = ("pattern", "modality", "camera", "name")
 _VIDEO_OPTIONS = (
     "tracks",
@@ -27,6 +28,7 @@ _VIDEO_OPTIONS = (
     "min_height",
     "min_frames",
 )
+_TAR_OPTIONS = ("modality", "camera", "name")
 
 
 def open_source(address: str, *, split: str = "test") -> Source:
@@ -36,7 +38,9 @@ def open_source(address: str, *, split: str = "test") -> Source:
         address: "FORMAT:ROOT" or "manifest:FILE" as `read_dataset` takes them; "crops:FOLDER" with the
             options pattern, modality, camera and name (see `crops_source`); "video:FILE?tracks=FILE" with
             camera, modality, start, name, min_width, min_height and min_frames (see `video_source`; a start
-            is seconds or a date). Options stand behind a question mark, parted by "&".
+            is seconds or a date); "webdataset:FILES" with modality, camera and name (see `webdataset_source`
+            and `expand_tars`). Options stand behind a question mark, parted by "&". Folders of crops may be
+            addresses in object storage.
         split: Of data sets and manifests: train, query, gallery or test.
 
     Raises:
@@ -56,6 +60,14 @@ def open_source(address: str, *, split: str = "test") -> Source:
         )
     if colon and place and kind == VIDEO:
         return _video(address, *_parse(address, place, _VIDEO_OPTIONS))
+    if colon and place and kind == WEBDATASET:
+        path, options = _parse(address, place, _TAR_OPTIONS)
+        return webdataset_source(
+            [Path(tar) for tar in expand_tars(path)],
+            modality=_modality(address, options),
+            camera=_camera(options),
+            name=options.get("name"),
+        )
     found = read_dataset(address)
     return tracklets_source(f"{found.title}:{found.root.resolve()}", found.split(split))
 
@@ -78,7 +90,7 @@ def tracklets_source(title: str, tracklets: Sequence[Tracklet]) -> Source:
     return Source(title, groups, len(tracklets))
 
 
-def _video(address: str, path: Path, options: dict[str, str]) -> Source:
+def _video(address: str, path: str, options: dict[str, str]) -> Source:
     if "tracks" not in options:
         raise ValueError(f"{address}: a video needs its tracks: video:FILE?tracks=TRACKS.txt")
     try:
@@ -87,7 +99,7 @@ def _video(address: str, path: Path, options: dict[str, str]) -> Source:
         raise ValueError(f"{address}: start: {error}") from None
     least = {name: _whole(address, options, name) for name in ("width", "height", "frames")}
     return video_source(
-        path,
+        Path(path),
         Path(options["tracks"]),
         modality=_modality(address, options),
         camera=_camera(options),
@@ -97,7 +109,7 @@ def _video(address: str, path: Path, options: dict[str, str]) -> Source:
     )
 
 
-def _parse(address: str, place: str, known: Sequence[str]) -> tuple[Path, dict[str, str]]:
+def _parse(address: str, place: str, known: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Path and options of an address; what follows a question mark belongs to a path that exists so."""
     path, _, text = place.partition("?")
     if Path(place).exists():
@@ -110,7 +122,7 @@ def _parse(address: str, place: str, known: Sequence[str]) -> tuple[Path, dict[s
         if name not in known:
             raise ValueError(f"{address}: {unknown('option', name, list(known))}")
         options[name] = value
-    return Path(path), options
+    return path, options
 
 
 def _modality(address: str, options: dict[str, str]) -> Modality | None:
@@ -131,3 +143,20 @@ def _whole(address: str, options: dict[str, str], name: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"{address}: min_{name} is {text!r}; expected a whole number from 1 on")
     return int(text)
+
+
+def parts_of(address: str) -> tuple[str, str, dict[str, str]] | None:
+    """Kind, path and options of an address of one file that is read as a whole: a video or tar archives.
+
+    None for an address of another kind.
+
+    >>> parts_of("video:/d/gate.mp4?tracks=/d/gate.txt&camera=3")
+    ('video', '/d/gate.mp4', {'tracks': '/d/gate.txt', 'camera': '3'})
+    >>> parts_of("crops:/d/night")
+
+    Raises:
+        ValueError: An option is unknown, or of another form.
+    """
+    kind, _, place = address.partition(":")
+    known = {VIDEO: _VIDEO_OPTIONS, WEBDATASET: _TAR_OPTIONS}.get(kind)
+    return None if known is None or not place else (kind, *_parse(address, place, known))

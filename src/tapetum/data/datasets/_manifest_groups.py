@@ -15,6 +15,7 @@ from tapetum.data.datasets._manifest_table import Codes, Column, ManifestTable, 
 from tapetum.data.datasets._manifest_values import frame_order
 from tapetum.data.pictures import images_in
 from tapetum.errors import DataError
+from tapetum.object_storage import is_remote
 
 T = TypeVar("T")
 
@@ -111,7 +112,10 @@ def frames_of(groups: Groups, times: NDArray[np.float64], problems: Problems) ->
     table = problems.table
     place = table.column(groups.place)
     base = os.path.join(table.file.parent, "")  # noqa: PTH118 (a text to put before many)
-    paths = [path if os.path.isabs(path) else base + path for path in place.values]  # noqa: PTH117
+    paths = [
+        path if os.path.isabs(path) or is_remote(path) else base + path  # noqa: PTH117
+        for path in place.values
+    ]
     if groups.place == "folder":
         return _folder_frames(groups, paths, problems)
     order = _row_order(groups, times, problems)
