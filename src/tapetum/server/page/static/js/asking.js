@@ -55,10 +55,9 @@ function send(url, data, progress) {
 function asForm(place, files) {
   const data = new FormData();
   files.forEach((file) => data.append("files", file));
-  for (const name of ["together", "query_modality"]) {
-    const chosen = place.closest("form").elements[name];
-    if (chosen) data.set(name, chosen.value);
-  }
+  const { kind, seen } = place.closest("form").elements;
+  data.set("kind", kind.value);
+  data.set("modality", seen.value);
   return data;
 }
 
@@ -119,7 +118,7 @@ export function startAsking() {
   document.addEventListener("paste", (event) => upload([...(event.clipboardData?.files ?? [])]));
   document.addEventListener("change", (event) => {
     if (!event.target.matches("[data-drop] input[type=file]")) return;
-    const files = [...event.target.files];
+    const files = [...event.target.files].sort((a, b) => byName.compare(a.name, b.name));
     event.target.value = "";
     upload(files);
   });

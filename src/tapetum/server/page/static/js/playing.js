@@ -1,28 +1,32 @@
-// Pictures of a tracklet, one after the other, while the pointer is on it or the focus in it.
+// Pictures of a tracklet, one after the other, while the pointer is on it or the focus in it. They come as one sheet:
+// a row of pictures, each twice as high as wide, which is moved behind its window.
 const INTERVAL_MS = 450;
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 const timers = new Map();
 
-const pictures = (place) => [...place.querySelectorAll(".look img")];
+const sheet = (place) => place.querySelector(".look img");
+
+function count(place) {
+  const { naturalWidth: width, naturalHeight: height } = sheet(place) ?? {};
+  return height ? Math.max(1, Math.round((2 * width) / height)) : 1;
+}
 
 /** Show picture `index` of a tracklet; counted round its ends. */
 export function show(place, index) {
-  const all = pictures(place);
-  if (all.length === 0) return;
-  const at = ((index % all.length) + all.length) % all.length;
-  all.forEach((picture, i) => picture.classList.toggle("shown", i === at));
-  place.querySelectorAll(".strip li").forEach((item, i) => item.classList.toggle("now", i === at));
+  const pictures = count(place);
+  const at = ((index % pictures) + pictures) % pictures;
+  place.dataset.at = at;
+  sheet(place).style.translate = `${(-100 * at) / pictures}% 0`;
+  const now = place.querySelector(".film .now");
+  if (now) now.style.translate = `${100 * at}% 0`;
 }
 
 /** Show the next picture of a tracklet, or with -1 the one before. */
-export function step(place, by) {
-  const at = pictures(place).findIndex((picture) => picture.classList.contains("shown"));
-  show(place, at + by);
-}
+export const step = (place, by) => show(place, Number(place.dataset.at ?? 0) + by);
 
 /** Play a tracklet until `stop`; nothing moves for those who asked for less motion, unless they wish it. */
 export function play(place, { wished = false } = {}) {
-  if (timers.has(place) || pictures(place).length < 2 || (still.matches && !wished)) return;
+  if (timers.has(place) || !sheet(place) || (still.matches && !wished)) return;
   const timer = window.setInterval(() => (place.isConnected ? step(place, 1) : stop(place)), INTERVAL_MS);
   timers.set(place, timer);
   place.dataset.playing = "";
@@ -33,7 +37,7 @@ export function stop(place, { rewind = true } = {}) {
   window.clearInterval(timers.get(place));
   timers.delete(place);
   delete place.dataset.playing;
-  if (rewind) show(place, 0);
+  if (rewind && sheet(place)) show(place, 0);
 }
 
 /** Whether a tracklet is playing. */
@@ -55,15 +59,18 @@ function stopOn(name) {
   });
 }
 
-/** Play on hover and on focus; show a picture of the strip that is pointed at or clicked. */
+function showPointedAt(event) {
+  const film = event.target.closest(".film");
+  const place = film?.closest("[data-plays]");
+  if (!place) return;
+  stop(place, { rewind: false });
+  const { left, width } = film.querySelector(".now").parentElement.getBoundingClientRect();
+  show(place, Math.min(count(place) - 1, Math.floor((4 * (event.clientX - left)) / width)));
+}
+
+/** Play on hover and on focus; show the picture of the film that is clicked. */
 export function startPlaying() {
   ["pointerover", "focusin"].forEach(startOn);
   ["pointerout", "focusout"].forEach(stopOn);
-  document.addEventListener("click", (event) => {
-    const item = event.target.closest(".strip li");
-    const place = item?.closest("[data-plays]");
-    if (!place) return;
-    stop(place, { rewind: false });
-    show(place, [...item.parentElement.children].indexOf(item));
-  });
+  document.addEventListener("click", showPointedAt);
 }
