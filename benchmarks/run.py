@@ -25,6 +25,7 @@ CLIP4VI = [
 
 BENCHMARKS = {
     "walkers": ["walkers.py"],
+    "onnx-encoding": ["onnx_encoding.py"],
     "ingest": ["ingest.py", "--preset", "paper", "--tracklets", "8", "--batch-size", "4", "--rounds", "2"],
     "reading": ["reading.py"],
     "metrics": ["metrics.py"],
@@ -57,6 +58,7 @@ BENCHMARKS = {
     "image-towers": ["image_towers.py", "--threads", "2"],
     "prompt-learning": ["prompt_learning.py"],
     "prompt-learning-vit": ["prompt_learning.py", "--preset", "paper-vit"],
+    "distributed": ["distributed.py", "x-reid", "--preset", "tiny"],
     "small-cnn": ["training_step.py", "small-cnn", "--preset", "tiny", "--threads", "2"],
 }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tapetum import processes
+from tapetum.clip_encoding import average_clips, refuse_not_finite
 from tapetum.data.clips import TestSampling
 from tapetum.data.frames import FrameSource
 from tapetum.data.loading import ClipBatch, clip_batches
 from tapetum.embedding_files import load_embeddings, save_embeddings
 from tapetum.methods._base import Method
 from tapetum.methods._checkpoint import fingerprint
-from tapetum.types import Embeddings, TrackletSet
+from tapetum.types import Embeddings, Id, Modality, TrackletSet
 
-__all__ = ["Precision", "embed", "load_embeddings", "save_embeddings"]
+__all__ = ["Precision", "embed", "encode_clips", "load_embeddings", "save_embeddings"]
 
 Precision = Literal["32", "bf16"]
 Progress = Callable[[int, int], None]
@@ -38,6 +40,8 @@ def embed(
     workers: int = 0,
     progress: Progress | None = None,
     cache: FrameSource | None = None,
+    name: str | None = None,
+    shared: bool = False,
 ) -> Embeddings:
     """Embeddings of tracklets, row by row: float32, L2-normalised.
 
@@ -58,6 +62,9 @@ def embed(
         workers: Processes that read frames; 0: one thread of this process.
         progress: Called with (tracklets reached, tracklets in all) after each batch.
         cache: Frames of `tracklets` at the method's size; None: they are read from their files.
+        name: The method's fingerprint, where it is known; None: it is made, which reads all tensors.
+        shared: Processes that train together take the batches in turns, and each gets all rows, those of one
+            process.
 
     Raises:
         ValueError: Unknown precision or sampling, a batch size below 1, or an embedding that is not finite.
@@ -72,22 +79,43 @@ def embed(
         sampling=sampling or method.config.test_sampling,
         batch_size=batch_size,
         source=cache,
+        turn=(processes.rank(), processes.count()) if shared else (0, 1),
         workers=workers,
         pin=where.type == "cuda",
     )
-    rows: list[NDArray[np.int64]] = []
-    parts: list[Tensor] = []
-    with _evaluating(method), torch.inference_mode(), _precision(where, precision):
+    made: list[tuple[Tensor, ...]] = []
+    with _evaluating(method), _without_gradients(method), _precision(where, precision):
         for batch in batches:
-            parts.append(_encode(method, tracklets, batch, where, flip))
-            rows.append(batch.rows)
+            rows = torch.from_numpy(batch.rows).to(where, non_blocking=True)
+            made.append((_encode(method, tracklets, batch, where, flip), rows))
             if progress is not None:
                 progress(int(batch.rows[-1]) + 1, len(tracklets))
+    if shared:
+        made = processes.join_turns(made)
     vectors = np.zeros((0, _length(method, flip)), dtype=np.float32)
-    if parts:
-        vectors = _average(torch.cat(parts).cpu().numpy(), np.concatenate(rows))
-    _refuse_not_finite(vectors, tracklets)
-    return Embeddings(vectors, tracklets, fingerprint(method))
+    if made:
+        parts, places = (torch.cat(column).cpu().numpy() for column in zip(*made, strict=True))
+        vectors = average_clips(parts, places)
+    refuse_not_finite(vectors, tracklets)
+    return Embeddings(vectors, tracklets, fingerprint(method) if name is None else name)
+
+
+def encode_clips(
+    method: Method, clips: NDArray[np.uint8], modality: Sequence[Modality], camera_ids: Sequence[Id | None]
+) -> NDArray[np.float32]:
+    """Embeddings `[B, D]`, L2-normalised, of clips uint8 `[B, T, 3, H, W]`, computed where the method is.
+
+    Args:
+        method: In evaluation mode.
+        clips: Not normalised.
+        modality: Of each clip.
+        camera_ids: Of each clip; None where unknown.
+    """
+    with torch.inference_mode():
+        given = method.preprocessing.normalise(torch.from_numpy(clips).to(_place(method, None)))
+        found = method.encode(given, modality=list(modality), camera_ids=list(camera_ids))
+    vectors: NDArray[np.float32] = found.float().cpu().numpy()
+    return vectors
 
 
 def _place(method: Method, device: torch.device | str | None) -> torch.device:
@@ -120,26 +148,6 @@ def _length(method: Method, flip: bool) -> int:
     return method.embedding_dim * (2 if flip and method.mirror == "append" else 1)
 
 
-def _average(vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Mean of the clips of each row (rows ascend), L2-normalised; a single clip's embedding is as it was."""
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    if len(starts) == len(rows):
-        return vectors
-    sums = np.add.reduceat(vectors.astype(np.float64), starts, axis=0)
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    means: NDArray[np.float32] = (sums / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
-    return means
-
-
-def _refuse_not_finite(vectors: NDArray[np.float32], tracklets: TrackletSet) -> None:
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        name = tracklets[int(bad[0])].tracklet_id
-        raise ValueError(
-            f"the embedding of tracklet {name} is not finite ({len(bad)} of {len(vectors)} are not)"
-        )
-
-
 @contextmanager
 def _evaluating(method: nn.Module) -> Iterator[None]:
     """The method in evaluation mode; afterwards every part is in the mode that it was in."""
@@ -150,6 +158,12 @@ def _evaluating(method: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _without_gradients(method: nn.Module) -> AbstractContextManager[object]:
+    """Inference mode; for a method of which each process holds a shard, which that would harm, no gradients."""
+    sharded = any(processes.is_sharded(p) for p in method.parameters())
+    return torch.no_grad() if sharded else torch.inference_mode()
 
 
 def _precision(device: torch.device, precision: Precision) -> torch.autocast:

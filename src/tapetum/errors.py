@@ -41,6 +41,18 @@ class GalleryVersionError(DataError):
     """A gallery was written by a newer version of this package; nothing was changed."""
 
 
+class ExportedModelError(TapetumError, AttributeError, ValueError):
+    """An exported model was asked for what only its run can do; the message says what."""
+
+
+class ExportParityError(TapetumError, ValueError):
+    """An exported model does not give the embeddings of its run; no file was written."""
+
+
+class ProcessLostError(TapetumError, RuntimeError):
+    """A process of a run with several ended or fell silent; the message says which, and how to go on."""
+
+
 class MissingExtraError(TapetumError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

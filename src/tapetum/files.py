@@ -8,10 +8,12 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> Path:
@@ -78,6 +80,7 @@ def replace_text(path: Path, text: str) -> Path:
 
 def replace_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Path:
     """Write tensors and a header of texts as safetensors, whole or not at all; see `replace_file`."""
+    from safetensors.torch import save_file
 
     def write(place: Path) -> None:
         try:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # reading, searching and exported models do without torch
+    import torch
+    from torch import Tensor
 
 Id = int | str
 """A person or camera identifier, exactly as in the data set; never renumbered."""
@@ -107,12 +110,25 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
-    def normalise(self, clips: Tensor) -> Tensor:
-        """Turn uint8 `[..., 3, H, W]` into normalised float32 of the same shape, on the same device."""
+    @overload
+    def normalise(self, clips: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+    @overload
+    def normalise(self, clips: Tensor) -> Tensor: ...
+    def normalise(self, clips: Tensor | NDArray[np.uint8]) -> Tensor | NDArray[np.float32]:
+        """Turn uint8 `[..., 3, H, W]` into normalised float32 of the same shape, of the same kind and place.
+
+        Arrays and tensors give the same numbers, bit by bit on a processor.
+        """
         shape = (3, 1, 1)
-        mean = clips.new_tensor(self.mean, dtype=torch.float32).view(shape)
-        std = clips.new_tensor(self.std, dtype=torch.float32).view(shape)
-        return (clips.to(torch.float32) / 255.0 - mean) / std
+        if isinstance(clips, np.ndarray):
+            levels = clips.astype(np.float32)
+            levels /= np.float32(255)
+            levels -= np.asarray(self.mean, dtype=np.float32).reshape(shape)
+            levels /= np.asarray(self.std, dtype=np.float32).reshape(shape)
+            return levels
+        values = clips.float()
+        mean, std = (values.new_tensor(channels).view(shape) for channels in (self.mean, self.std))
+        return (values / 255.0 - mean) / std
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,9 @@ class Batch:
         seed: What all randomness of this step is drawn from, a function of run seed, epoch and step.
         views: How many of the B rows, the last ones, are exchanged views; labels, infrared and cameras cover
             them too.
+        parts: Of how many equal parts, one after the other, the rows consist: visible ones, infrared ones,
+            exchanged views. Where several processes share a batch, each has its share of every part: whole
+            people.
     """
 
     clips: Tensor
@@ -140,6 +159,7 @@ class Batch:
     cameras: Tensor
     seed: int = 0
     views: int = 0
+    parts: int = 1
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """The same batch on `device`."""
@@ -156,9 +176,9 @@ class Batch:
 
     def without_views(self) -> Batch:
         """The batch without its exchanged views: one row a tracklet (slices of the same tensors)."""
-        rows = self.clips.shape[0] - self.views
+        rows = self.labels.shape[0] - self.views
         kept = {name: getattr(self, name)[:rows] for name in ("clips", "labels", "infrared", "cameras")}
-        return replace(self, **kept, views=0)
+        return replace(self, **kept, views=0, parts=self.parts - bool(self.views))
 
     def normalised(self, preprocessing: Preprocessing) -> Batch:
         """The same batch with its uint8 clips made float32 and normalised, on their device."""

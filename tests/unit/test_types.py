@@ -64,6 +64,9 @@ def test_normalise_against_float64(pixels, mean, std):
         expected[place] = (float(pixels[place]) / 255 - mean[channel]) / std[channel]
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=4e-6)
+    as_array = Preprocessing(8, 4, 1, mean, std).normalise(pixels)
+    assert as_array.dtype == np.float32
+    np.testing.assert_array_equal(as_array, found.numpy())
 
 
 def test_normalise_takes_clips_of_any_rank_and_leaves_them():

@@ -8,11 +8,13 @@ import typer
 
 
 def usable(device: str) -> str:
-    """`device`, where something can be put on it.
+    """`device`, where something can be put on it; a processor is always there, and needs no torch.
 
     Raises:
         ValueError: There is no such device on this machine.
     """
+    if device == "cpu":
+        return device
     import torch
 
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ from tapetum.data.datasets._base import parse_options
 from tapetum.types import Embeddings, TrackletSet
 
 if TYPE_CHECKING:
-    from tapetum.model import Model
+    from tapetum.model import TrainedModel
 
 _DIVISION = "trial"
 """Option of the data sets that are divided in several ways: which of them."""
@@ -49,7 +49,7 @@ Flip = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How tracklets become embeddings; as `tapetum.embed.embed` takes it."""
+    """How tracklets become embeddings; as the `embed` of a model takes it."""
 
     sampling: Sampling | None
     batch_size: int
@@ -57,13 +57,10 @@ class Encoding:
     precision: Precision
     flip: bool
 
-    def embed(self, model: Model, tracklets: TrackletSet) -> Embeddings:
+    def embed(self, model: TrainedModel, tracklets: TrackletSet) -> Embeddings:
         """Embeddings of tracklets that know their model, with a progress bar on the way."""
-        from tapetum.embed import embed
-
         with progress_bar("tracklets") as progress:
-            embeddings = embed(
-                model.method,
+            return model.embed(
                 tracklets,
                 batch_size=self.batch_size,
                 sampling=self.sampling.value if self.sampling else None,
@@ -72,10 +69,9 @@ class Encoding:
                 precision=self.precision.value,
                 progress=progress,
             )
-        return replace(embeddings, model=model.fingerprint, trained_on=model.trained_on)
 
 
-def read_for(model: Model, data: str) -> DataSet:
+def read_for(model: TrainedModel, data: str) -> DataSet:
     """The data set `data`; where it leaves open which division is meant, the one the model was trained on."""
     spec = DataSpec.parse(data)
     name, _, variant = model.trained_on.partition("?")

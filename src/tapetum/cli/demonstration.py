@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
 
 from tapetum.cli._console import ERR, OUT, check_place, note, progress_bar, say
 from tapetum.cli.synthesis import CueKind
-from tapetum.evaluation.scores.metrics import Scores
 from tapetum.files import replace_text
+
+if TYPE_CHECKING:
+    from tapetum.evaluation.scores.metrics import Scores
 
 
 def register(app: typer.Typer) -> None:

@@ -14,7 +14,6 @@ from rich.table import Table
 from tapetum.cli._console import OUT, print_json
 from tapetum.data.datasets import dataset_names
 from tapetum.evaluation.protocols import create_protocol, protocol_names
-from tapetum.methods import method_names
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,6 +27,8 @@ def register(app: typer.Typer) -> None:
 
 def methods(as_json: AsJson = False) -> None:
     """List the methods that can be trained or encoded with."""
+    from tapetum.methods import method_names
+
     _print("methods", _abouts("tapetum.methods", method_names()), as_json)
 
 

@@ -77,7 +77,7 @@ def embed_command(
     model = load(run, device=device)
     tracklets = read_for(model, data).split(split)
     embeddings = Encoding(sampling, batch_size, workers, precision, flip).embed(model, tracklets)
-    save_embeddings(embeddings, out, method=model.method.name, overwrite=overwrite)
+    save_embeddings(embeddings, out, method=model.name, overwrite=overwrite)
     say(f"{out}: {len(embeddings)} embeddings of {embeddings.vectors.shape[1]} dimensions")
 
 

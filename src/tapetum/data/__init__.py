@@ -1,6 +1,15 @@
-"""From a folder on disk to batches of clips: readers, frame sampling, augmentation, PK batches, loading."""
+"""From a folder on disk to batches of clips: readers, frame sampling, augmentation, PK batches, loading.
+
+What makes or augments tensors is imported when it is first asked for: reading does without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tapetum.data.checking import FileProblem, check_files
+from tapetum.data.clip_reading import ClipArrays, read_clips
 from tapetum.data.clips import (
     TestSampling,
     TrainSampling,
@@ -16,15 +25,18 @@ from tapetum.data.datasets import Count, DataSet, Fault, Remark, dataset_names, 
 from tapetum.data.datasets._manifest_table import ManifestError
 from tapetum.data.examination import Examination, Finding, Severity, examine
 from tapetum.data.frames import FrameCache, FrameFiles, FrameSource, open_frames, read_clip, read_frame
-from tapetum.data.loading import ClipBatch, TrainingRows, TrainLoader, clip_batches, step_seed
 from tapetum.data.manifests import BuiltManifest, build_manifest
 from tapetum.data.modality_detection import ModalityGuess, detect_modality
 from tapetum.data.samplers import PkSampler, divide_labels
-from tapetum.data.transforms import Augmentation, augment
+
+if TYPE_CHECKING:
+    from tapetum.data.loading import ClipBatch, TrainingRows, TrainLoader, clip_batches, step_seed
+    from tapetum.data.transforms import Augmentation, augment
 
 __all__ = [
     "Augmentation",
     "BuiltManifest",
+    "ClipArrays",
     "ClipBatch",
     "Count",
     "DataSet",
@@ -57,6 +69,7 @@ __all__ = [
     "examine",
     "open_frames",
     "read_clip",
+    "read_clips",
     "read_dataset",
     "read_frame",
     "select_test_frames",
@@ -65,3 +78,16 @@ __all__ = [
     "uniform",
     "window",
 ]
+
+_HOMES = {
+    "tapetum.data.loading": {"ClipBatch", "TrainLoader", "TrainingRows", "clip_batches", "step_seed"},
+    "tapetum.data.transforms": {"Augmentation", "augment"},
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(importlib.import_module(home), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tapetum.data.clips import TestSampling, TrainSampling, select_test_frames, select_training_frames
+from tapetum.data.clip_reading import ClipReader
+from tapetum.data.clips import TestSampling, TrainSampling, select_training_frames
 from tapetum.data.datasets._base import DataSet
 from tapetum.data.frames import FrameFiles, FrameSource
 from tapetum.data.prefetching import Prefetcher
@@ -166,6 +167,7 @@ def clip_batches(
     batch_size: int = 32,
     source: FrameSource | None = None,
     rows: NDArray[np.int64] | None = None,
+    turn: tuple[int, int] = (0, 1),
     workers: int = 0,
     pin: bool = False,
 ) -> Iterator[ClipBatch]:
@@ -180,6 +182,7 @@ def clip_batches(
         batch_size: B, clips in a batch.
         source: Frames of `tracklets` at the right size; None: their files.
         rows: The tracklets to read, ascending; None: all.
+        turn: (i, n): of each n batches the i-th alone is read, from 0; n processes read all of them.
         workers: Processes that make batches; 0: one thread of this process.
         pin: Put batches into page-locked memory, for an accelerator.
 
@@ -187,17 +190,11 @@ def clip_batches(
         ValueError: `batch_size` below 1 or an unknown `sampling`.
         DataError: A tracklet has no frames, or a frame cannot be read; the message names its file.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, found {batch_size}")
-    frames = source or FrameFiles(tracklets, preprocessing.height, preprocessing.width)
-    read = np.arange(len(frames.lengths)) if rows is None else rows
-    chosen = [select_test_frames(sampling, int(frames.lengths[row]), preprocessing.frames) for row in read]
-    if not chosen:
-        return
-    clip_rows = np.repeat(read, [len(c) for c in chosen])
-    maker = _TestBatches(frames, clip_rows, np.concatenate(chosen), batch_size)
-    feed = Prefetcher(maker, workers=workers, pin=pin)
-    with closing(feed), closing(feed.stream(range(-(-len(clip_rows) // batch_size)))) as stream:
+    reader = ClipReader.of(
+        tracklets, preprocessing, sampling=sampling, batch_size=batch_size, source=source, rows=rows
+    )
+    feed = Prefetcher(_TestBatches(reader), workers=workers, pin=pin)
+    with closing(feed), closing(feed.stream(range(turn[0], len(reader), turn[1]))) as stream:
         yield from stream
 
 
@@ -263,6 +260,7 @@ class _TrainingBatches:
             torch.from_numpy(self.rows.cameras[drawn[index]]),
             step_seed(self.seed, *key),
             views=len(again),
+            parts=self.sampler.parts + bool(len(again)),
         )
 
     def _clips(self, key: tuple[int, int], drawn: NDArray[np.int64], again: NDArray[np.int64]) -> Clip:
@@ -298,19 +296,15 @@ class _TrainingBatches:
         return modality
 
 
+@dataclass(frozen=True, slots=True)
 class _TestBatches:
-    """Number of a batch -> ClipBatch."""
+    """Number of a batch -> ClipBatch; made where they are read, for tensors travel by shared memory."""
 
-    def __init__(
-        self, frames: FrameSource, rows: NDArray[np.int64], positions: NDArray[np.int64], batch_size: int
-    ) -> None:
-        self.frames, self.rows, self.positions, self.batch_size = frames, rows, positions, batch_size
+    reader: ClipReader
 
     def __call__(self, index: int) -> ClipBatch:
-        part = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        chosen = zip(self.rows[part], self.positions[part], strict=True)
-        clips = [self.frames.clip(int(row), positions) for row, positions in chosen]
-        return ClipBatch(self.rows[part], torch.from_numpy(np.stack(clips)))
+        found = self.reader(index)
+        return ClipBatch(found.rows, torch.from_numpy(found.clips))
 
 
 def step_seed(seed: int, epoch: int, step: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -12,9 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from itertools import islice
-from typing import Any, Generic, Protocol, Self, TypeVar
-
-import torch
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 _THREADS = "tapetum-data"
 _AHEAD = 2
@@ -28,7 +27,7 @@ class Pinnable(Protocol):
         """The same, in page-locked memory."""
 
 
-ItemT = TypeVar("ItemT", bound=Pinnable)
+ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
 
 
@@ -42,7 +41,8 @@ class Prefetcher(Generic[KeyT, ItemT]):
             make: A pure function; with workers it is sent to them once, so it must pickle.
             workers: Processes, each with one torch thread, started on first use and kept until `close`;
                 0: one thread of this process, which helps because decoding happens outside Python's lock.
-            pin: Move items into page-locked memory, in a thread of this process.
+            pin: Move items, which then have to be `Pinnable`, into page-locked memory, in a thread of this
+                process.
 
         Raises:
             ValueError: `workers` below 0.
@@ -106,7 +106,7 @@ def _one_thread() -> ThreadPoolExecutor:
 
 
 def _pinned(future: Future[ItemT]) -> ItemT:
-    return future.result().pin_memory()
+    return cast(ItemT, cast(Pinnable, future.result()).pin_memory())
 
 
 _worker: dict[str, Callable[[Any], Any]] = {}
@@ -116,7 +116,8 @@ _worker: dict[str, Callable[[Any], Any]] = {}
 def _start_worker(make: Callable[[Any], Any]) -> None:
     """Prepare a worker process: one torch thread, interrupts are the parent's business, no life after it."""
     _worker["make"] = make
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:  # what makes the items brought it along; readers of arrays do without
+        sys.modules["torch"].set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tapetum.types import Id
 
-Ids = Sequence[Id | None] | NDArray[np.generic] | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Ids: TypeAlias = "Sequence[Id | None] | NDArray[np.generic] | Tensor"
 """Integer or text identifiers; None where unknown."""
 
 IntArray = NDArray[np.int64]
@@ -24,15 +28,21 @@ def as_ids(ids: Ids, what: str) -> list[Id | None]:
         ValueError: An array that is not one-dimensional.
         TypeError: An identifier that is neither an integer, a text nor None.
     """
-    if isinstance(ids, Tensor):
+    if is_tensor(ids):
         ids = ids.detach().cpu().numpy()
     if isinstance(ids, np.ndarray):
         if ids.ndim != 1:
             raise ValueError(f"{what} have shape {ids.shape}; expected one dimension")
         found: Iterable[object] = ids.tolist()
     else:
-        found = (i.item() if isinstance(i, np.generic | Tensor) else i for i in ids)
+        found = (i.item() if isinstance(i, np.generic) or is_tensor(i) else i for i in ids)
     return [_checked(i, what) for i in found]
+
+
+def is_tensor(value: object) -> TypeGuard[Tensor]:
+    """Whether it is a tensor, which it cannot be where torch was never imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _checked(value: object, what: str) -> Id | None:

@@ -6,62 +6,36 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from tapetum.clip_encoding import ClipEncoder
 from tapetum.data.clips import TestSampling
 from tapetum.ingest.items import Reading
-from tapetum.model import Model
+from tapetum.model import TrainedModel
 from tapetum.types import Id, Modality, Preprocessing, Tracklet
+
+__all__ = ["ClipBatches", "ClipEncoder", "Embedded", "MethodEncoder", "Vector", "pooled"]
 
 Vector = NDArray[np.float32]
 
 
-class ClipEncoder(Protocol):
-    """A trained model, as far as ingest needs it."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Names weights and configuration; the gallery keeps to it."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """Size of a clip."""
-
-    @property
-    def sampling(self) -> TestSampling:
-        """How the frames of a clip are chosen."""
-
-    def encode_clips(
-        self, clips: NDArray[np.uint8], modality: Sequence[Modality], camera_ids: Sequence[Id | None]
-    ) -> Vector:
-        """Embeddings `[B, D]`, L2-normalised, of clips uint8 `[B, T, 3, H, W]`."""
-
-
 class MethodEncoder:
-    """A trained model of this package as an encoder of clips, on the device that the model is on."""
+    """A trained model of this package as an encoder of clips; the model itself is one as well."""
 
-    def __init__(self, model: Model) -> None:
-        """Encode with `model`, as `tapetum.load` gives it: in evaluation mode."""
-        self._method = model.method
+    def __init__(self, model: TrainedModel) -> None:
+        """Encode with `model`, as `tapetum.load` gives it, where it is."""
+        self._model = model
         self.fingerprint = model.fingerprint
-        self.preprocessing: Preprocessing = model.method.preprocessing
-        self.sampling: TestSampling = model.method.config.test_sampling
-        tensors = (*self._method.parameters(), *self._method.buffers())
-        self._device = tensors[0].device if tensors else torch.device("cpu")
+        self.preprocessing: Preprocessing = model.preprocessing
+        self.sampling: TestSampling = model.sampling
 
     def encode_clips(
         self, clips: NDArray[np.uint8], modality: Sequence[Modality], camera_ids: Sequence[Id | None]
     ) -> Vector:
         """Embeddings `[B, D]` of clips; see `ClipEncoder`."""
-        with torch.inference_mode():
-            given = self.preprocessing.normalise(torch.from_numpy(clips).to(self._device))
-            found = self._method.encode(given, modality=list(modality), camera_ids=list(camera_ids))
-        vectors: Vector = found.float().cpu().numpy()
-        return vectors
+        return self._model.encode_clips(clips, modality, camera_ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

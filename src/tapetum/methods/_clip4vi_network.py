@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -15,7 +15,7 @@ from tapetum.methods._clip4vi_towers import create_encoder
 from tapetum.methods._clip_method import Towers
 from tapetum.models.necks import BatchNormNeck
 from tapetum.models.prompts import SharedPrompts
-from tapetum.models.streams import Segment
+from tapetum.models.streams import Routing
 from tapetum.models.text_fusion import TextFusion
 
 SHARED = "shared"
@@ -93,7 +93,7 @@ class Clip4ViNetwork(nn.Module):
         for name in names:
             self.prompts[name] = SharedPrompts(towers.text, template, num_identities)
 
-    def encode_clips(self, clips: Tensor, segments: Sequence[Segment] | None = None) -> ClipFeatures:
+    def encode_clips(self, clips: Tensor, segments: Routing | None = None) -> ClipFeatures:
         """Features of clips `[B, T, 3, H, W]`, every frame alone, then the mean over frames.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from tapetum.models.backbones.clip import ImageTower
 from tapetum.models.backbones.clip_resnet import ClipResNet
 from tapetum.models.backbones.vision import VisionTransformer
 from tapetum.models.pooling import GeneralisedMean
-from tapetum.models.streams import Segment, Streams
+from tapetum.models.streams import Routing, Streams
 from tapetum.types import Modality
 
 MODALITIES = tuple(modality.value for modality in Modality)
@@ -46,7 +46,7 @@ class FrameEncoder(nn.Module, ABC):
     visual: nn.Module
 
     @abstractmethod
-    def forward(self, images: Tensor, segments: Sequence[Segment] | None = None) -> FrameFeatures:
+    def forward(self, images: Tensor, segments: Routing | None = None) -> FrameFeatures:
         """Features of normalised frames `[N, 3, H, W]`.
 
         Args:
@@ -82,7 +82,7 @@ class TransformerEncoder(FrameEncoder):
         if per_modality:
             visual.stem = Streams(visual.stem, MODALITIES)
 
-    def forward(self, images: Tensor, segments: Sequence[Segment] | None = None) -> FrameFeatures:
+    def forward(self, images: Tensor, segments: Routing | None = None) -> FrameFeatures:
         """As the base class says; the last block computes class tokens alone."""
         visual = self.visual
         x = visual.embed(images, stem=self._stem(segments))
@@ -93,7 +93,7 @@ class TransformerEncoder(FrameEncoder):
         feature, joint = visual.finish(visual.run_block(last, x, queries=1)[:, 0])
         return FrameFeatures(feature, joint, before_last)
 
-    def _stem(self, segments: Sequence[Segment] | None) -> partial[Tensor] | None:
+    def _stem(self, segments: Routing | None) -> partial[Tensor] | None:
         if not isinstance(self.visual.stem, Streams):
             return None
         if segments is None:
@@ -122,7 +122,7 @@ class ResNetEncoder(FrameEncoder):
         self.pooling = GeneralisedMean(3.0, learnable=True, form="clamp")
         visual.attnpool.k_proj.bias.requires_grad_(False)
 
-    def forward(self, images: Tensor, segments: Sequence[Segment] | None = None) -> FrameFeatures:
+    def forward(self, images: Tensor, segments: Routing | None = None) -> FrameFeatures:
         """As the base class says."""
         maps = self.visual.compute_map(images, segments)
         return FrameFeatures(self.pooling(maps), self.visual.pool(maps))

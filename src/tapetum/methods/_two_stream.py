@@ -23,7 +23,7 @@ from tapetum.models.backbones.resnet import RESNET_50, ResNet, ResNetConfig
 from tapetum.models.backbones.resnet_files import load_resnet
 from tapetum.models.necks import BatchNormNeck
 from tapetum.models.pooling import GeneralisedMean
-from tapetum.models.streams import Segment, Streams, segments_of
+from tapetum.models.streams import Routing, Streams, frame_routing, segments_of
 from tapetum.types import Id, Modality
 
 _log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class TwoStreamNetwork(nn.Module):
         self.pool = GeneralisedMean(config.gem_p, learnable=config.gem_trains)
         self.neck = BatchNormNeck(config.resnet.output_dim, num_identities, bias_trains=False)
 
-    def forward(self, images: Tensor, segments: Sequence[Segment]) -> Tensor:
+    def forward(self, images: Tensor, segments: Routing) -> Tensor:
         """Pooled features f before the neck: float32 `[N, D]`, row i of image i.
 
         Images are laid out channels last, in which convolutions and batch norms are quicker and which all
@@ -118,7 +118,7 @@ class TwoStreamNetwork(nn.Module):
         images = images.contiguous(memory_format=torch.channels_last)
         return self.pool(self.body(self.stems(images, segments)))  # type: ignore[no-any-return]
 
-    def clip_features(self, clips: Tensor, segments: Sequence[Segment]) -> Tensor:
+    def clip_features(self, clips: Tensor, segments: Routing) -> Tensor:
         """Mean over frames of `forward`: float32 `[B, D]` of clips `[B, T, 3, H, W]`.
 
         Args:
@@ -159,6 +159,11 @@ class TwoStreamMethod(Method):
     network: TwoStreamNetwork
 
     @property
+    def reads_modality(self) -> bool:
+        """Always: it decides the stem."""
+        return True
+
+    @property
     def embedding_dim(self) -> int:
         """D: channels of the last layer."""
         return self.config.resnet.output_dim
@@ -191,7 +196,20 @@ class TwoStreamMethod(Method):
         streams = [modality] * len(clips) if isinstance(modality, str) else list(modality)
         if len(streams) != len(clips):
             raise ValueError(f"{len(streams)} modalities for {len(clips)} clips")
-        features = self.network.clip_features(clips, segments_of(streams, clips.shape[1]))
+        return self._embed(clips, segments_of(streams, clips.shape[1]))
+
+    def encode_rows(
+        self, clips: Tensor, *, infrared: Tensor | None = None, cameras: Tensor | None = None
+    ) -> Tensor:
+        """As `Method.encode_rows`; every frame passes both stems.
+
+        Raises:
+            ValueError: `infrared` is not told.
+        """
+        return self._embed(clips, frame_routing(clips, infrared))
+
+    def _embed(self, clips: Tensor, segments: Routing) -> Tensor:
+        features = self.network.clip_features(clips, segments)
         if self.config.neck_feature == "after":
             features = self.network.neck.norm(features)
         return F.normalize(features.float(), dim=1)

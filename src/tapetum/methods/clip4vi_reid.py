@@ -22,7 +22,7 @@ from tapetum.methods._clip4vi_prompt_stage import BimodalTsgStage, FusionStage, 
 from tapetum.methods._clip4vi_stages import HsaAfterTsg, HsaStage, IfeStage
 from tapetum.methods._clip_method import build_towers
 from tapetum.models.backbones.clip_resnet_variants import ResNetVariant
-from tapetum.models.streams import Segment, segments_of
+from tapetum.models.streams import Routing, frame_routing, segments_of
 from tapetum.types import Id, Modality, Preprocessing
 
 _HALF = (0.5, 0.5, 0.5)
@@ -134,6 +134,11 @@ class Clip4ViReid(Method):
         )
 
     @property
+    def reads_modality(self) -> bool:
+        """Whether modalities have stems of their own."""
+        return self.config.modality_stems
+
+    @property
     def embedding_dim(self) -> int:
         """D: lengths of the configured parts together."""
         return sum(self.network.dims[part.removeprefix("bn_")] for part in self.config.test_feature)
@@ -193,6 +198,16 @@ class Clip4ViReid(Method):
             return self._embed(clips, segments_of(known, clips.shape[1]))
         return self._embed_unknown(clips, [m if isinstance(m, str) else None for m in told])
 
+    def encode_rows(
+        self, clips: Tensor, *, infrared: Tensor | None = None, cameras: Tensor | None = None
+    ) -> Tensor:
+        """As `Method.encode_rows`; where modalities have stems of their own, every frame passes both.
+
+        Raises:
+            ValueError: `infrared` is not told, and decides the stem.
+        """
+        return self._embed(clips, frame_routing(clips, infrared) if self.reads_modality else None)
+
     def _embed_unknown(self, clips: Tensor, told: Sequence[str | None]) -> Tensor:
         """Embeddings where some clips' modality is unknown: through both stems, and the mean of the two."""
         if self.config.unknown_modality == "error":
@@ -204,7 +219,7 @@ class Clip4ViReid(Method):
         share = clips.new_tensor([0.5 if m is None else float(m == Modality.VISIBLE) for m in told])[:, None]
         return F.normalize(share * visible + (1 - share) * infrared, dim=1)
 
-    def _embed(self, clips: Tensor, segments: list[Segment] | None) -> Tensor:
+    def _embed(self, clips: Tensor, segments: Routing | None) -> Tensor:
         features = self.network.encode_clips(clips, segments)
         parts = [self._part(features, name) for name in self.config.test_feature]
         if self.config.normalise_parts:

@@ -71,6 +71,11 @@ class Lsmrl(Method):
         self.network = _build_network(config, towers, num_identities)
 
     @property
+    def mixes_frames(self) -> bool:
+        """Whether some block of the tower sees other frames, or frames have positions."""
+        return any(self.config.stfl_split[1:]) or self.config.temporal_pos == "learned"
+
+    @property
     def embedding_dim(self) -> int:
         """D: widths of the configured parts together."""
         return sum(self.network.dims[part] for part in self.config.test_feature)

@@ -93,6 +93,11 @@ class XReid(Method):
         return self.config.camera_embedding
 
     @property
+    def mixes_frames(self) -> bool:
+        """Whether SII and LII, which look at other frames, have a part in embeddings."""
+        return "o" in self.config.embedding_parts
+
+    @property
     def embedding_dim(self) -> int:
         """D: widths of the configured parts together."""
         return sum(self.network.dims[part] for part in self.config.embedding_parts)
@@ -125,10 +130,14 @@ class XReid(Method):
         """
         if clips.ndim != 5 or clips.shape[2] != 3:
             raise ValueError(f"clips of shape {list(clips.shape)}: expected [B, T, 3, H, W]")
+        return self.encode_rows(clips, cameras=self._camera_rows(clips, camera_ids))
+
+    def encode_rows(
+        self, clips: Tensor, *, infrared: Tensor | None = None, cameras: Tensor | None = None
+    ) -> Tensor:
+        """As `Method.encode_rows`; modality makes no difference."""
         network, parts = self.network, self.config.embedding_parts
-        features = network.encode_frames(
-            clips, self._camera_rows(clips, camera_ids), with_patches="o" in parts
-        )
+        features = network.encode_frames(clips, cameras, with_patches="o" in parts)
         normed = network.neck.normed(features.g, features.p)
         found = {"g": normed[:, : network.dims["g"]], "p": normed[:, network.dims["g"] :]}
         if "o" in parts and network.mii_neck is not None:

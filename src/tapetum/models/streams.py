@@ -4,7 +4,8 @@
     maps = stems(images, [Segment("visible", 32), Segment("infrared", 32), Segment("visible", 32)])
     maps = shared(maps)                                   # rows as in `images`
 
-Which rows go where is told in Python values, never by a tensor, so the host need not wait for the device.
+Which rows go where is told in Python values, so the host need not wait for the device. A tensor may tell it
+where a graph is traced for export, which knows no rows yet: then every row passes both stems.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,10 @@ class Segment(NamedTuple):
     rows: int
 
 
+Routing: TypeAlias = Sequence[Segment] | Tensor
+"""Which rows are whose: segments; or, for graphs that are traced, bool `[N]`: infrared, or else visible."""
+
+
 def segments_of(streams: Iterable[str], frames: int = 1) -> list[Segment]:
     """Streams of clips, one by one, as segments of their frames.
 
@@ -46,6 +51,17 @@ def segments_of(streams: Iterable[str], frames: int = 1) -> list[Segment]:
     [Segment(stream='visible', rows=4), Segment(stream='infrared', rows=2)]
     """
     return [Segment(str(name), frames * len(list(run))) for name, run in groupby(streams)]
+
+
+def frame_routing(clips: Tensor, infrared: Tensor | None) -> Tensor:
+    """Bool `[B * T]`, whether each frame of clips `[B, T, ...]` is infrared, from that of the clips `[B]`.
+
+    Raises:
+        ValueError: It is not told.
+    """
+    if infrared is None:
+        raise ValueError("the modality of clips decides their stem: tell which are infrared")
+    return infrared[:, None].expand(-1, clips.shape[1]).flatten()
 
 
 def batch_segments(batch: Batch) -> list[Segment]:
@@ -92,7 +108,7 @@ class Streams(nn.Module):
         """The streams that exist."""
         return tuple(self.stems)
 
-    def forward(self, images: Tensor, segments: Sequence[Segment]) -> Tensor:
+    def forward(self, images: Tensor, segments: Routing) -> Tensor:
         """What the stems make of `images` `[N, ...]`, row i of row i.
 
         Args:
@@ -102,6 +118,8 @@ class Streams(nn.Module):
         Raises:
             ValueError: A stream that does not exist, or segments that do not cover the rows.
         """
+        if isinstance(segments, Tensor):
+            return self._choose(images, segments)
         self._check(images.shape[0], segments)
         if len({segment.stream for segment in segments}) == 1:
             return self.stems[segments[0].stream](images)  # type: ignore[no-any-return]
@@ -114,6 +132,11 @@ class Streams(nn.Module):
                 rows = torch.split_with_sizes(made, [segments[i].rows for i in own])
                 outputs.update(zip(own, rows, strict=True))
         return torch.cat([outputs[i] for i in range(len(segments))])
+
+    def _choose(self, images: Tensor, infrared: Tensor) -> Tensor:
+        """Both stems see all rows, and each row keeps what its own makes of it."""
+        seen, unseen = (self.stems[name.value](images) for name in (Modality.INFRARED, Modality.VISIBLE))
+        return torch.where(infrared.view(-1, *(1 for _ in seen.shape[1:])), seen, unseen)
 
     def _check(self, rows: int, segments: Sequence[Segment]) -> None:
         for segment in segments:

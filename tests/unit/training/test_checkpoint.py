@@ -58,7 +58,7 @@ def test_a_failed_write_leaves_the_ones_before(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tapetum.files.save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(OSError, match="No space left on device") as caught:
         save_state(tmp_path, state(3), {})
     assert caught.value.filename == str(tmp_path / "step-000000003.safetensors")

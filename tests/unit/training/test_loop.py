@@ -325,9 +325,9 @@ def test_max_steps_shortens_each_stage(toy, tmp_path):
 
 
 def test_a_full_disk_names_the_file_and_keeps_the_last_checkpoint(toy, tmp_path, monkeypatch):
-    import tapetum.files as files
+    import safetensors.torch as safetensors
 
-    real, written = files.save_file, []
+    real, written = safetensors.save_file, []
 
     def save(tensors, path, metadata):
         written.append(path)
@@ -336,7 +336,7 @@ def test_a_full_disk_names_the_file_and_keeps_the_last_checkpoint(toy, tmp_path,
             raise OSError(28, "No space left on device")
         real(tensors, path, metadata)
 
-    monkeypatch.setattr(files, "save_file", save)
+    monkeypatch.setattr(safetensors, "save_file", save)
     with pytest.raises(OSError, match="No space left on device") as caught:
         toy.train_toy(tmp_path, {"checkpoint_every_steps": 2})
     assert caught.value.filename == str(tmp_path / "checkpoints" / "step-000000006.safetensors")

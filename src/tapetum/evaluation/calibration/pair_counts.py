@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import CalibrationError
 from tapetum.evaluation._identities import IntArray
-from tapetum.evaluation.distances.trial_pairs import PairBlock, pair_blocks
 from tapetum.evaluation.protocols._base import Trial
 from tapetum.types import Embeddings, Id, Modality
+
+if TYPE_CHECKING:
+    from tapetum.evaluation.distances.trial_pairs import PairBlock
 
 LEVELS_PER_UNIT = 4096
 LEVELS = 2 * LEVELS_PER_UNIT + 1
@@ -173,6 +176,8 @@ def count_pairs(
             search between cameras is about.
         hidden_cameras: Pairs of cameras, in either order, whose pairs of tracklets are left out.
     """
+    from tapetum.evaluation.distances.trial_pairs import pair_blocks  # torch: reading counts needs none
+
     first, second = (_known(embeddings, modality) for modality in pairing.modalities)
     hidden = tuple(pair for a, b in hidden_cameras for pair in {(a, b), (b, a)})
     trial = Trial(pairing.value, first, second, same_camera=same_camera, hidden_cameras=hidden)

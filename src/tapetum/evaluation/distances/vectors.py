@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeAlias
+
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from tapetum.errors import ModelMismatchError
+from tapetum.evaluation._identities import is_tensor
 from tapetum.types import Embeddings
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FloatArray = NDArray[np.floating]
-Vectors = Embeddings | ArrayLike | Tensor
+Vectors: TypeAlias = "Embeddings | ArrayLike | Tensor"
 
 
 def as_vectors(vectors: Vectors, what: str) -> FloatArray:
@@ -35,9 +39,10 @@ def as_vectors(vectors: Vectors, what: str) -> FloatArray:
 
 
 def _as_floats(vectors: ArrayLike | Tensor, what: str) -> FloatArray:
-    if isinstance(vectors, Tensor):
+    if is_tensor(vectors):
         tensor = vectors.detach().cpu()
-        vectors = (tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)).numpy()
+        is_double = tensor.is_floating_point() and tensor.element_size() == np.dtype(np.float64).itemsize
+        vectors = (tensor if is_double else tensor.float()).numpy()
     array = np.asarray(vectors)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{what} vectors hold {array.dtype}; expected numbers")

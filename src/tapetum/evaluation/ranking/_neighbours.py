@@ -1,12 +1,6 @@
-"""The nearest neighbours of every vector among all, exactly, without ever holding a matrix of all pairs.
-
-Squared distances come from float32 products, some rows at a time. Where float32 cannot tell which vectors are
-among the nearest, float64 decides, and equal distances are taken in order.
-"""
+"""Distances of all pairs by torch's products: quicker than numpy's on many machines, and on any device."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,93 +8,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tapetum.evaluation._identities import IntArray
-from tapetum.evaluation.distances.products import NegativeProducts, rows_at_a_time
-
-FloatArray = NDArray[np.floating]
-
-_TOLERANCE = 8e-6  # far above the rounding of a float32 product, relative to squared lengths
-_ENTRIES = 1 << 20  # numbers of vectors gathered at a time
+from tapetum.evaluation.distances.products import NegativeProducts
+from tapetum.evaluation.ranking._pair_distances import FloatArray, PairDistances
 
 
-class SquaredDistances:
-    """Squared Euclidean distances between all pairs of vectors, in units of the longest squared length.
-
-    Lengths are measured from the mean of all vectors: distances do not change, and rounding is least there.
-    """
+class SquaredDistances(PairDistances):
+    """`PairDistances` whose products are torch's; equal up to rounding, and in every choice of neighbours."""
 
     def __init__(self, vectors: FloatArray, device: torch.device) -> None:
         """Prepare `vectors` `[N, D]`, all finite."""
-        centred = vectors - vectors.mean(axis=0, dtype=np.float64)
-        longest = np.sqrt(np.einsum("nd,nd->n", centred, centred).max())
-        if longest > 0:
-            centred /= longest
-        self._given = vectors
-        self._vectors: NDArray[np.float32] = centred.astype(np.float32)
-        self._squares: NDArray[np.float32] = np.einsum("nd,nd->n", self._vectors, self._vectors)
+        super().__init__(vectors)
         self._on_device = torch.from_numpy(self._vectors).to(device)
         self._squares_there = torch.from_numpy(self._squares).to(device)
         self._products = NegativeProducts(self._on_device)
-
-    def __len__(self) -> int:
-        return len(self._given)
-
-    @property
-    def parts(self) -> list[slice]:
-        """Rows of the blocks."""
-        return list(_slices(len(self), rows_at_a_time(len(self))))
 
     def block(self, rows: slice) -> Tensor:
         """Squared distances `[b, N]` of some rows, on the device."""
         products = self._products(2 * self._on_device[rows])
         return products.add_(self._squares_there).add_(self._squares_there[rows, None]).clamp_min_(0)
 
-    def of_pairs(self, first: IntArray, second: IntArray) -> NDArray[np.float32]:
-        """`[p]` squared distances of vectors `first` `[p]` to vectors `second` `[p]`."""
-        products = np.empty(len(first), dtype=np.float32)
-        for part in _slices(len(first), max(1, _ENTRIES // self._vectors.shape[1])):
-            pairs = self._vectors[first[part]], self._vectors[second[part]]
-            products[part] = np.einsum("pd,pd->p", *pairs)
-        squared: NDArray[np.float32] = self._squares[first] + self._squares[second] - 2 * products
-        np.maximum(squared, 0, out=squared)
-        return squared
+    def largest(self, squared: Tensor) -> NDArray[np.float32]:
+        """As `PairDistances.largest`."""
+        return self.as_array(squared.amax(dim=1))
 
-    def nearest(self, first: int, squared: Tensor, sizes: Sequence[int]) -> IntArray:
-        """`[b, k]` nearest vectors of the rows of a block, themselves among them; k is the largest size.
+    def as_array(self, squared: Tensor) -> NDArray[np.float32]:
+        """As `PairDistances.as_array`."""
+        found: NDArray[np.float32] = squared.cpu().numpy()
+        return found
 
-        For every one of the `sizes` a the first a columns are the a nearest, ties by order; the order inside
-        of these sets means nothing.
+    def _smallest(self, squared: Tensor, count: int) -> tuple[NDArray[np.float32], IntArray]:
+        listed = torch.topk(squared, count, dim=1, largest=False)
+        return listed.values.cpu().numpy(), listed.indices.cpu().numpy()
 
-        Args:
-            first: First row of the block.
-            squared: `[b, N]` its squared distances.
-            sizes: 1..N each.
-        """
-        total, count = squared.shape[1], max(sizes)
-        listed = torch.topk(squared, min(total, count + 1), dim=1, largest=False)
-        near, columns = listed.values.cpu().numpy(), listed.indices.cpu().numpy()
-        rounding = _TOLERANCE * (self._squares[first : first + len(near), None] + near)
-        reach = np.full(len(near), -np.inf, dtype=np.float32)  # float64 has to choose among what is nearer
-        for size in sizes:
-            edge = near[:, size - 1] + rounding[:, size - 1]
-            if size < total:
-                np.maximum(reach, edge, out=reach, where=near[:, size] <= edge)
-        unclear = np.flatnonzero(reach >= 0)
-        among = squared[torch.from_numpy(unclear).to(squared.device)]
-        among = among <= torch.from_numpy(reach[unclear, None]).to(squared.device)
-        for row, candidates in zip(unclear, among.cpu().numpy(), strict=True):
-            ordered = self._in_order(first + int(row), np.flatnonzero(candidates))[: columns.shape[1]]
-            columns[row, : len(ordered)] = ordered
-        return columns[:, :count]
-
-    def _in_order(self, row: int, columns: IntArray) -> IntArray:
-        """`columns`, given in ascending order, by their exact distance to the vector `row`; stable."""
-        squared = np.empty(len(columns))
-        for part in _slices(len(columns), max(1, _ENTRIES // self._given.shape[1])):
-            difference = self._given[columns[part]].astype(np.float64) - self._given[row]
-            squared[part] = np.einsum("cd,cd->c", difference, difference)
-        return columns[np.argsort(squared, kind="stable")]
-
-
-def _slices(total: int, step: int) -> Iterator[slice]:
-    for first in range(0, total, step):
-        yield slice(first, min(first + step, total))
+    def _within(self, squared: Tensor, rows: IntArray, reach: NDArray[np.float32]) -> NDArray[np.bool_]:
+        among = squared[torch.from_numpy(rows).to(squared.device)]
+        found: NDArray[np.bool_] = (among <= torch.from_numpy(reach[:, None]).to(squared.device)).cpu().numpy()
+        return found

@@ -18,15 +18,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
 from tapetum.evaluation._identities import IntArray
-from tapetum.evaluation.distances.products import blocks_at_a_time
+from tapetum.evaluation.distances.block_sizes import blocks_at_a_time
 from tapetum.evaluation.distances.vectors import (
     FloatArray,
     Vectors,
@@ -35,7 +34,10 @@ from tapetum.evaluation.distances.vectors import (
     refuse_other_models,
 )
 from tapetum.evaluation.distances.workers import map_on_cores
-from tapetum.evaluation.ranking._neighbours import SquaredDistances
+from tapetum.evaluation.ranking._pair_distances import PairDistances
+
+if TYPE_CHECKING:
+    import torch
 
 Distance = Literal["squared", "fourth-power"]
 
@@ -63,7 +65,7 @@ def rerank(
         lambda_value: Share of the distance itself, 0..1.
         distance: "squared": squared Euclidean distances, as in the paper. "fourth-power": their squares; this
             is what implementations compute that square the distances they are given, given squared ones.
-        device: Where products are computed; None: the processor.
+        device: Where products are computed; None: the processor, by numpy where there is no torch.
 
     Raises:
         ValueError: A setting out of its range, lengths that differ, no query, no gallery item, or a vector
@@ -85,7 +87,7 @@ def rerank(
     if distance not in get_args(Distance):
         raise ValueError(f"unknown distance {distance!r}; known: {', '.join(get_args(Distance))}")
     vectors, queries = _together(query, gallery)
-    pairs = SquaredDistances(vectors, torch.device(device or "cpu"))
+    pairs = _pairs_of(vectors, device)
     near = _look_at_all(pairs, queries, k1, k2)
     square = distance == "fourth-power"
     weights = _averaged(_weights(pairs, near, square), near.for_mean)
@@ -96,6 +98,19 @@ def rerank(
     mixed *= lambda_value
     _add_jaccard(mixed, weights[:queries], weights[queries:].tocsc(), 1 - lambda_value)
     return mixed
+
+
+def _pairs_of(vectors: FloatArray, device: torch.device | str | None) -> PairDistances:
+    """Distances by torch; by numpy where it is not installed, and no device is asked for."""
+    try:
+        import torch
+
+        from tapetum.evaluation.ranking._neighbours import SquaredDistances
+    except ModuleNotFoundError as error:
+        if error.name != "torch" or device is not None:
+            raise
+        return PairDistances(vectors)
+    return SquaredDistances(vectors, torch.device(device or "cpu"))
 
 
 def _together(query: Vectors, gallery: Vectors) -> tuple[FloatArray, int]:
@@ -125,7 +140,7 @@ class _Near:
     of_queries: NDArray[np.float32]
 
 
-def _look_at_all(pairs: SquaredDistances, queries: int, k1: int, k2: int) -> _Near:
+def _look_at_all(pairs: PairDistances, queries: int, k1: int, k2: int) -> _Near:
     total = len(pairs)
     wide, narrow, mean = (min(k, total) for k in (k1 + 1, round(k1 / 2) + 1, k2))
     nearest = np.empty((total, max(wide, mean)), dtype=np.int64)
@@ -135,9 +150,9 @@ def _look_at_all(pairs: SquaredDistances, queries: int, k1: int, k2: int) -> _Ne
     def look(rows: slice) -> None:
         squared = pairs.block(rows)
         nearest[rows] = pairs.nearest(rows.start, squared, (wide, narrow, mean))
-        largest[rows] = squared.amax(dim=1).cpu().numpy()
+        largest[rows] = pairs.largest(squared)
         part = squared[: max(0, queries - rows.start), queries:]
-        of_queries[rows.start : rows.start + len(part)] = part.cpu().numpy()
+        of_queries[rows.start : rows.start + len(part)] = pairs.as_array(part)
 
     map_on_cores(look, pairs.parts, blocks_at_a_time(total))
     largest[largest == 0] = 1
@@ -164,7 +179,7 @@ def _ones(columns: IntArray) -> sparse.csr_array:
     return sparse.csr_array((ones, columns.ravel(), starts), shape=(total, total))
 
 
-def _weights(pairs: SquaredDistances, near: _Near, square: bool) -> sparse.csr_array:
+def _weights(pairs: PairDistances, near: _Near, square: bool) -> sparse.csr_array:
     """Sparse `[N, N]`, V of every vector before the mean."""
     counts = near.reciprocal @ np.diff(near.closer.indptr)
     parts = map_on_cores(partial(_weights_of, pairs, near, square), _slices_of_work(counts), _MOST_PARTS)
@@ -183,7 +198,7 @@ def _slices_of_work(work: NDArray[np.floating] | IntArray) -> list[slice]:
     return found
 
 
-def _weights_of(pairs: SquaredDistances, near: _Near, square: bool, rows: slice) -> sparse.csr_array:
+def _weights_of(pairs: PairDistances, near: _Near, square: bool, rows: slice) -> sparse.csr_array:
     own = near.reciprocal[rows]
     shared = (
         (own @ near.closer.T).multiply(own).tocoo()

@@ -98,14 +98,14 @@ def has_onednn() -> bool:
 
 def _products_for(x: Tensor, weight: Tensor) -> frozenset[Product]:
     """The products of a layer that go by oneDNN for this input."""
-    is_plain = (
-        x.device.type != "cpu"
+    is_plain = (  # while a graph is traced the number of rows is not to be looked at
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        or x.device.type != "cpu"
         or x.dtype is not torch.float32
         or weight.dtype is not torch.float32
         or x.numel() * weight.shape[0] < _SMALLEST
         or torch.is_autocast_enabled("cpu")
-        or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
     if is_plain:
         return frozenset()

@@ -6,9 +6,11 @@ from tapetum.errors import ModelMismatchError
 from tapetum.evaluation import rerank
 from tapetum.evaluation.ranking import reranking
 from tapetum.evaluation.ranking._neighbours import SquaredDistances
+from tapetum.evaluation.ranking._pair_distances import PairDistances
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 RNG = np.random.default_rng(0)
+BY_TORCH_AND_NUMPY = (lambda vectors: SquaredDistances(vectors, torch.device("cpu")), PairDistances)
 QUERY, GALLERY = (RNG.standard_normal((n, 8)).astype(np.float32) for n in (5, 30))
 
 
@@ -52,19 +54,21 @@ def test_moving_and_scaling_all_vectors_changes_nothing():
     np.testing.assert_allclose(rerank(QUERY + 50, GALLERY + 50, k1=6, k2=3), whole, atol=1e-3)
 
 
-def test_neighbours_too_close_for_float32_are_told_apart():
+@pytest.mark.parametrize("pairs_of", BY_TORCH_AND_NUMPY)
+def test_neighbours_too_close_for_float32_are_told_apart(pairs_of):
     """The vectors 1 to 9 differ in their distance to 0 by less than a float32 product can see."""
     vectors = np.zeros((10, 2))
     vectors[1:, 0] = 1 + 1e-9 * np.array([4, 8, 1, 7, 2, 9, 3, 6, 5])
-    pairs = SquaredDistances(vectors, torch.device("cpu"))
+    pairs = pairs_of(vectors)
     (rows,) = pairs.parts
     nearest = pairs.nearest(rows.start, pairs.block(rows), (3, 6))
     assert set(nearest[0, :3]) == {0, 3, 5}
     assert set(nearest[0]) == {0, 3, 5, 7, 1, 9}
 
 
-def test_equal_vectors_are_taken_in_order():
-    pairs = SquaredDistances(np.ones((9, 3), dtype=np.float32), torch.device("cpu"))
+@pytest.mark.parametrize("pairs_of", BY_TORCH_AND_NUMPY)
+def test_equal_vectors_are_taken_in_order(pairs_of):
+    pairs = pairs_of(np.ones((9, 3), dtype=np.float32))
     (rows,) = pairs.parts
     assert pairs.nearest(rows.start, pairs.block(rows), (2, 4)).tolist() == [[0, 1, 2, 3]] * 9
     np.testing.assert_allclose(
@@ -113,3 +117,14 @@ def test_settings_out_of_range_are_refused(changes, message):
 def test_bad_vectors_are_refused(query, gallery, error, message):
     with pytest.raises(error, match=message):
         rerank(query, gallery)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_without_torch_the_same_comes_out(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    people = rng.standard_normal((12, 16))
+    vectors = (people[rng.integers(0, 12, 90)] + 0.4 * rng.standard_normal((90, 16))).astype(np.float32)
+    vectors[rng.integers(0, 90, 20)] = vectors[rng.integers(0, 90, 20)]
+    expected = rerank(vectors[:7], vectors[7:], k1=9, k2=4)
+    monkeypatch.setattr(reranking, "_pairs_of", lambda vectors, device: PairDistances(vectors))
+    np.testing.assert_allclose(rerank(vectors[:7], vectors[7:], k1=9, k2=4), expected, atol=2e-6)

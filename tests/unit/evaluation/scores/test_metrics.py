@@ -7,7 +7,7 @@ import torch
 
 from tapetum.errors import ModelMismatchError, NoMatchError
 from tapetum.evaluation import Scores, score_distances, score_embeddings
-from tapetum.evaluation.distances import blocks, products
+from tapetum.evaluation.distances import block_sizes, blocks
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 DISTANCE = [[0.3, 0.1, 0.2, 0.4], [0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]]
@@ -133,7 +133,7 @@ def test_blocks_change_nothing(monkeypatch):
         (rng.integers(0, 9, 30), rng.integers(0, 9, 50)),
     )
     whole = score_distances(distance, *ids)
-    monkeypatch.setattr(products, "_MOST_ENTRIES", 50 * 16)
+    monkeypatch.setattr(block_sizes, "_MOST_ENTRIES", 50 * 16)
     same(score_distances(distance, *ids), whole)
     assert [(s.start, s.stop) for s in blocks.block_rows(40, 50)] == [(0, 16), (16, 32), (32, 40)]
 
