@@ -117,6 +117,7 @@ def make_batches(stage: Stage, method: Method) -> list[Batch]:
             torch.zeros_like(labels),
             seed,
             views,
+            len(infrared),
         )
         for seed in range(PREPARED)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,23 +42,33 @@ def train(
     ] = None,
     max_steps: Annotated[int | None, typer.Option(help="Most steps of each stage.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for training; stages are cut to fit.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Processes on each machine, one per device; of torchrun, as many as it started.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(help="Machines that train together.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="ddp: each process holds all weights; fsdp2: a share of them.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Train a method on a data set; everything about the run is kept in OUT."""
-    from tapetum.training import ProgressBar, resolve_run
+    from tapetum.training import ProgressBar, Silent, leads, resolve_run
     from tapetum.training import train as run_training
 
     overrides: dict[str, Any] = parse_overrides(set_ or [])
-    for key, value in (("max_steps", max_steps), ("max_minutes", minutes)):
-        if value is not None:
-            overrides = merge(overrides, {"training": {key: value}})
+    asked = {"max_steps": max_steps, "max_minutes": minutes}
+    asked |= {"devices": devices, "nodes": nodes, "strategy": strategy}
+    told = {key: value for key, value in asked.items() if value is not None}
+    overrides = merge(overrides, {"training": told} if told else {})
     if from_stage is not None:
         overrides = merge(overrides, {"start": _start(from_stage, weights)})
     elif weights is not None:
         overrides = merge(overrides, {"config": {"weights": weights}})
     run = resolve_run(method, data, preset=preset, file=config, overrides=overrides)
-    with ProgressBar(ERR) as progress:
+    with ProgressBar(ERR) if leads() else nullcontext(Silent()) as progress:
         result = run_training(run, out, resume=resume, progress=progress)
+    if not leads():
+        return
     if result.was_finished:
         say(f"{result.folder} was finished already: {result.steps} steps")
     else:

@@ -31,6 +31,7 @@ class PkSampler:
     Attributes:
         steps: Batches in an epoch.
         rows: Rows of the batch of all processes together: P K for each modality that is drawn.
+        parts: Modalities that are drawn, whose rows stand one after the other.
         labels_used: Labels that are drawn from, sorted.
         excluded: Labels left out because they have no tracklet of a modality that is drawn, sorted.
         positions: Where this process's rows stand in the global batch, int64 `[rows / world_size]`.
@@ -85,7 +86,8 @@ class PkSampler:
         self.identities, self.tracklets, self.steps, self.seed = identities, tracklets, steps, seed
         self._share = slice(rank * identities // world_size, (rank + 1) * identities // world_size)
         block = identities * tracklets
-        self.rows = len(self._pools) * block
+        self.parts = len(self._pools)
+        self.rows = self.parts * block
         own = np.arange(block).reshape(identities, tracklets)[self._share].reshape(-1)
         self.positions: Rows = np.concatenate([own + start for start in range(0, self.rows, block)])
         self._round: tuple[int, Rows] | None = None

@@ -14,6 +14,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from tapetum import processes
 from tapetum.config import ADDED_LATER, Config, build_config
 from tapetum.registry import load, names
 from tapetum.types import Batch, Id, Modality, Preprocessing
@@ -156,8 +157,8 @@ class StageContext:
         iterate_training_set: Starts a pass over the training set: every training tracklet once, in a fixed
             order that is the same on every rank, with test sampling, not augmented, normalised, on the
             stage's device. With `share=` below 1, that share of the tracklets of each identity and modality
-            (at least one) and no other is read. None where no training set is at hand. The hook itself
-            chooses evaluation mode and switches gradients off.
+            (at least one) and no other is read; with `turn=(i, n)` of each n batches the i-th alone. None where
+            no training set is at hand. Hooks go by `training_pass`.
         label_ids: Person of each training label, for messages; empty where unknown.
         state: Tensors that a hook or a step wants to keep from one call to the next, for the length of the
             stage. They are saved with each checkpoint; what a stage changes while it trains must lie here or
@@ -183,6 +184,25 @@ class StageContext:
     def is_recorded(self) -> bool:
         """Whether anybody reads what `record` is told; if not, a hook may spare itself the measurement."""
         return self.record is not _record_nowhere
+
+    def training_pass(self, share: float = 1.0) -> Iterator[Batch]:
+        """One pass over the training set; processes that train together take its batches in turns.
+
+        What each makes of its batches is put together by `processes.join_turns`. The hook itself chooses
+        evaluation mode and switches gradients off.
+
+        Args:
+            share: Of the tracklets of each identity and modality, at least one.
+
+        Raises:
+            RuntimeError: No training set is at hand.
+        """
+        if self.iterate_training_set is None:
+            raise RuntimeError("the stage reads the training set, which the context lacks")
+        asked: dict[str, Any] = {"share": share} if share < 1 else {}
+        if processes.count() > 1:
+            asked["turn"] = (processes.rank(), processes.count())
+        return self.iterate_training_set(**asked)
 
 
 class Stage(ABC):
@@ -214,7 +234,12 @@ class Stage(ABC):
 
     @abstractmethod
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """Named losses, each a scalar float32, of a batch with normalised clips (see `Batch`)."""
+        """Named losses, each a scalar float32, of a batch with normalised clips (see `Batch`).
+
+        Several processes that train together have a share of the batch each, whole people: what compares
+        rows, and what is kept of them, works on `processes.gather`ed features. Norms of maps before that are
+        `MapNorm`s.
+        """
 
     def check(self, batch: Batch) -> None:  # noqa: B027
         """Hook: refuse a batch that `step` could not use, on the host, before it moves to its device.
@@ -284,6 +309,16 @@ class Method(nn.Module, ABC):
         return False
 
     @property
+    def reads_modality(self) -> bool:
+        """Whether embeddings depend on the modality that a clip is said to be of."""
+        return False
+
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether frames meet before they are averaged: an exported graph then takes clips of one length."""
+        return False
+
+    @property
     def training_parts(self) -> tuple[str, ...]:
         """Modules that nothing but training needs, by name: checkpoints hold them, model files do not."""
         return ()
@@ -323,6 +358,21 @@ class Method(nn.Module, ABC):
             modality: One for all clips or one per clip; None where unknown.
             camera_ids: Camera of each clip as in the data set; None where unknown.
         """
+
+    def encode_rows(
+        self, clips: Tensor, *, infrared: Tensor | None = None, cameras: Tensor | None = None
+    ) -> Tensor:
+        """`encode` with modality and camera told by tensors, so that it can be traced: what is exported.
+
+        A method that reads modality or cameras has to answer to this too, without a look into the tensors.
+
+        Args:
+            clips: As of `encode`.
+            infrared: Bool `[B]`, or else visible; read where `reads_modality` says so.
+            cameras: int64 `[B]`, index of each clip's camera, -1 where training did not see it; read where
+                `reads_cameras` says so.
+        """
+        return self.encode(clips)
 
 
 def split_parameters(

@@ -118,6 +118,17 @@ def load_method(path: Path) -> StoredMethod:
     )
 
 
+def rebuild_method(header: Mapping[str, str], tensors: Mapping[str, Tensor], path: Path) -> Method:
+    """The method that `header` describes, with `tensors` for all that `all_tensors` names, on their device.
+
+    Raises:
+        CheckpointError: They do not fit; `path` is named.
+    """
+    method = _build(header, path).to(next(iter(tensors.values())).device)
+    assign_tensors(all_tensors(method), tensors, path)
+    return method
+
+
 def describe_method(
     method: Method,
     label_ids: Sequence[Id] = (),

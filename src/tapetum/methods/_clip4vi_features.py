@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tapetum import processes
 from tapetum.errors import DataError
-from tapetum.methods._base import StageContext
 from tapetum.methods._clip4vi_network import Clip4ViNetwork
 from tapetum.models.streams import segments_of
 from tapetum.types import Batch, Id, Modality
@@ -48,17 +48,6 @@ class TrainingFeatures:
         return cls(*(state[name] for name in names)) if all(name in state for name in names) else None
 
 
-def training_pass(context: StageContext, share: float = 1.0) -> Iterator[Batch]:
-    """One pass over the training set, or over a share of each identity and modality.
-
-    Raises:
-        RuntimeError: The context has no training set.
-    """
-    if context.iterate_training_set is None:
-        raise RuntimeError("features of the training set are needed, and the context has none")
-    return context.iterate_training_set(**({"share": share} if share < 1 else {}))
-
-
 def encode_training_set(
     network: Clip4ViNetwork, passing: Iterable[Batch], modality: Modality | None = None
 ) -> TrainingFeatures:
@@ -66,24 +55,21 @@ def encode_training_set(
 
     Args:
         network: What encodes.
-        passing: Batches of any order of rows.
+        passing: Batches of any order of rows; of several processes that train together each its own turns.
         modality: Only clips of this one are encoded; None: of both.
     """
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     with network.evaluating():
         for batch in passing:
             chosen = batch if modality is None else _only(batch, modality)
-            if chosen.clips.shape[0]:
-                parts.append((_encode(network, chosen), chosen.labels, chosen.infrared))
-    if not parts:
-        empty = network.text_bank.new_zeros(0, network.dims["f"])
-        none = torch.zeros(0, dtype=torch.long, device=empty.device)
-        return TrainingFeatures(empty, none, none.bool())
-    features, labels, infrared = zip(*parts, strict=True)
+            parts.append((_encode(network, chosen), chosen.labels, chosen.infrared))
+    features, labels, infrared = zip(*processes.join_turns(parts), strict=True)
     return TrainingFeatures(torch.cat(features), torch.cat(labels), torch.cat(infrared))
 
 
 def _encode(network: Clip4ViNetwork, batch: Batch) -> Tensor:
+    if not batch.clips.shape[0]:
+        return network.text_bank.new_zeros(0, network.dims["f"])
     names = [Modality.INFRARED if flag else Modality.VISIBLE for flag in batch.infrared.tolist()]
     return network.encode_clips(batch.clips, segments_of(names, batch.clips.shape[1])).f
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from tapetum import processes
 from tapetum.losses import supervised_contrastive
 from tapetum.methods._base import (
     AugmentConfig,
@@ -23,7 +24,6 @@ from tapetum.methods._clip4vi_features import (
     check_every_identity,
     encode_training_set,
     measure,
-    training_pass,
 )
 from tapetum.methods._clip4vi_network import SHARED, Clip4ViNetwork
 from tapetum.types import Batch, Modality
@@ -75,13 +75,13 @@ class CachedStage(Stage):
         """
         found = TrainingFeatures.from_state(_LEARNT, context.state)
         if found is None:
-            found = encode_training_set(self.network, training_pass(context), self._modality)
+            found = encode_training_set(self.network, context.training_pass(), self._modality)
             context.state |= found.to_state(_LEARNT)
         self._check(found, context)
         self._prepare(found)
         self._cache = found
         if self.config.monitor_share > 0 and context.is_recorded and not context.resumed:
-            watched = encode_training_set(self.network, training_pass(context, self.config.monitor_share))
+            watched = encode_training_set(self.network, context.training_pass(self.config.monitor_share))
             context.state |= watched.to_state(_WATCHED)
             self._measure(context)
 
@@ -150,7 +150,8 @@ class TsgStage(CachedStage):
         return split_parameters(self.network.prompts.named_parameters(), [("prompts", (), 1.0)], self.optim)
 
     def _texts(self, labels: Tensor) -> Tensor:
-        return self.network.texts_of({SHARED: labels})[SHARED]
+        own = _share(labels)
+        return processes.join_shares(self.network.texts_of({SHARED: own})[SHARED], len(labels))
 
 
 class BimodalTsgStage(TsgStage):
@@ -174,8 +175,9 @@ class BimodalTsgStage(TsgStage):
 
     def _texts(self, labels: Tensor) -> Tensor:
         visible, infrared = labels.chunk(len(Modality))
-        texts = self.network.texts_of({"visible": visible, "infrared": infrared})
-        return torch.cat([texts["visible"], texts["infrared"]])
+        texts = self.network.texts_of({"visible": _share(visible), "infrared": _share(infrared)})
+        whole = [processes.join_shares(texts[m], len(visible)) for m in ("visible", "infrared")]
+        return torch.cat(whole)
 
 
 class FusionStage(CachedStage):
@@ -203,6 +205,12 @@ class FusionStage(CachedStage):
 
     def _texts(self, labels: Tensor) -> Tensor:
         return self.network.combined({m: bank[labels] for m, bank in self._banks.items()}, _FUSION_DROPOUT)
+
+
+def _share(labels: Tensor) -> Tensor:
+    """The labels whose texts this process computes."""
+    share = processes.share_of(len(labels), labels.device)
+    return labels if share is None else labels[share]
 
 
 class _Pairs:

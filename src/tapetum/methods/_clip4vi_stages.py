@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tapetum import processes
 from tapetum.losses import (
     identity_loss,
     modality_shared_enhancement,
@@ -19,7 +20,7 @@ from tapetum.losses import (
 )
 from tapetum.methods._base import ParameterGroup, Stage, StageContext, split_parameters
 from tapetum.methods._clip4vi_config import Clip4ViReidConfig
-from tapetum.methods._clip4vi_features import encode_training_set, measure, training_pass
+from tapetum.methods._clip4vi_features import encode_training_set, measure
 from tapetum.methods._clip4vi_network import Clip4ViNetwork, ClipFeatures
 from tapetum.models.batch_statistics import hold_statistics
 from tapetum.models.pooling import GeneralisedMean
@@ -48,7 +49,7 @@ class TowerStage(Stage):
         share = self.config.monitor_share
         if share == 0 or not context.is_recorded:
             return
-        found = encode_training_set(self.network, training_pass(context, share))
+        found = encode_training_set(self.network, context.training_pass(share))
         context.record(measure(found, self.network.text_bank if self.config.uses_text else None))
 
 
@@ -81,7 +82,8 @@ class IfeStage(TowerStage):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of images against the texts, which take no gradient."""
         hold_statistics(self.network.images)
-        features = self.network.encode_clips(batch.clips, self._segments(batch)).f
+        own = self.network.encode_clips(batch.clips, self._segments(batch)).f
+        batch, (features,) = processes.gather_batch(batch), processes.gather(own, parts=batch.parts)
         bank, scale, smooth = self.network.text_bank, self.config.logit_scale, self.config.text_smooth
         images, labels = features, batch.labels
         losses = {}
@@ -169,7 +171,8 @@ class HsaStage(TowerStage):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Identity and triplet losses of all rows, modality and text losses of first views."""
         segments = batch_segments(batch)
-        features = self.network.encode_clips(batch.clips, segments)
+        features = _of_everyone(self.network.encode_clips(batch.clips, segments), batch.parts)
+        batch = processes.gather_batch(batch)
         first = batch.without_views()
         return {
             **self._identity_losses(features, batch),
@@ -233,8 +236,13 @@ class HsaStage(TowerStage):
             )
         people = labels[::each]
         tunes = self.config.tunes_prompts
-        texts = self.network.text_features(people) if tunes else self.network.text_bank[people]
+        texts = self._learnt_texts(people) if tunes else self.network.text_bank[people]
         return texts.repeat_interleave(each, dim=0)
+
+    def _learnt_texts(self, people: Tensor) -> Tensor:
+        share = processes.share_of(len(people), people.device)
+        own = people if share is None else people[share]
+        return processes.join_shares(self.network.text_features(own), len(people))
 
     def _contrast(self, images: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
         """Supervised contrast of images over texts plus that of texts over images."""
@@ -248,6 +256,14 @@ class HsaAfterTsg(HsaStage):
     """HSA where IFE is left out: what comes before may be of a run that goes on with IFE."""
 
     settings: ClassVar[tuple[str, ...]] = (*IfeStage.settings, *HsaStage.settings)
+
+
+def _of_everyone(features: ClipFeatures, parts: int) -> ClipFeatures:
+    """Features of the clips of all processes."""
+    found = {"g": features.g, "f": features.f}
+    if features.last is not None:
+        found["last"] = features.last
+    return ClipFeatures(**processes.gather_named(found, parts))
 
 
 def _norm_parameters(network: nn.Module) -> set[nn.Parameter]:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tapetum import processes
 from tapetum.losses import (
     center_alignment,
     cross_modal_contrastive,
@@ -107,33 +108,43 @@ class NetworkStage(Stage):
         bank = self._bank()
         encoded = self.network.encode_frames(batch.clips)
         tokens = self.network.diffuse(encoded, bank.detach() if self.config.sd_detach_text else bank)
-        met = self.network.interact(tokens, tokens[self._partners(batch)])
+        everyone = processes.gather_batch(batch)
+        met = self.network.interact(tokens, tokens[self._partners(everyone, batch)])
         features = {"f_last": encoded.last, "f": encoded.pooled, "f_p": encoded.projected, "g": met}
+        if self.config.loss.v2t > 0 or self.config.loss.t2v > 0:
+            features["beside_texts"] = encoded.projected
+        if self.config.loss.cmcl > 0:
+            features["alone"] = self.network.interact(tokens)
+        features = processes.gather_named(features, batch.parts)
         losses = {
-            **self._identity_losses(features, batch),
-            **self._text_losses(encoded.projected, bank, batch),
-            **self._modality_level_losses(features, batch),
+            **self._identity_losses(features, everyone),
+            **self._text_losses(features, bank, everyone),
+            **self._modality_level_losses(features, everyone),
         }
         if self.config.loss.cmcl > 0:
-            losses["cmcl"] = squared_gap(self.network.interact(tokens), met)
+            losses["cmcl"] = squared_gap(features["alone"], features["g"])
         return losses
 
     def _bank(self) -> Tensor:
         """Text features as they train now (kept as the text bank), or the bank of fixed prompts."""
         if not self.config.is_joint:
             return self.network.text_bank
-        bank = self.network.text_features()
+        rows = self.network.text_bank.shape[0]
+        share = processes.share_of(rows, self.network.text_bank.device)
+        bank = processes.join_shares(self.network.text_features(share), rows)
         with torch.no_grad():
             self.network.text_bank.copy_(bank)
         return bank
 
-    def _partners(self, batch: Batch) -> Tensor:
-        return draw_partners(
-            batch.labels,
+    def _partners(self, everyone: Batch, batch: Batch) -> Tensor:
+        """Row of each row's partner among those of `batch`, drawn for everyone's rows together."""
+        partners = draw_partners(
+            everyone.labels,
             shuffle=self.config.cmi_shuffle,
             self_probability=self.config.cmi_self_prob,
             generator=torch.Generator().manual_seed(batch.seed),
         )
+        return processes.own_rows(partners, batch)
 
     def _identity_losses(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         config = self.config
@@ -148,12 +159,14 @@ class NetworkStage(Stage):
                 )
         return losses
 
-    def _text_losses(self, projected: Tensor, bank: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _text_losses(
+        self, features: Mapping[str, Tensor], bank: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
         losses = {}
         if self.config.loss.v2t > 0:
-            losses["v2t"] = visual_to_text(projected, bank, batch.labels)
+            losses["v2t"] = visual_to_text(features["beside_texts"], bank, batch.labels)
         if self.config.loss.t2v > 0:
-            losses["t2v"] = text_to_visual(bank, projected, batch.labels)
+            losses["t2v"] = text_to_visual(bank, features["beside_texts"], batch.labels)
         return losses
 
     def _modality_level_losses(self, features: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -206,11 +219,9 @@ class PromptStage(Stage):
             raise RuntimeError("prompts learn from features of the training set, which the context lacks")
         was_training = self.network.training
         self.network.eval()
-        batches = [
-            (self.network.encoder(b.clips).projected, b.labels) for b in context.iterate_training_set()
-        ]
+        encoded = [(self.network.encoder(b.clips).projected, b.labels) for b in context.training_pass()]
         self.network.train(was_training)
-        features, labels = zip(*batches, strict=True)
+        features, labels = zip(*processes.join_turns(encoded), strict=True)
         self._cache = torch.cat(features), torch.cat(labels)
 
     def after_stage(self, context: StageContext) -> None:
@@ -230,7 +241,9 @@ class PromptStage(Stage):
         rows = torch.randperm(labels.shape[0], generator=generator)[: self.batch_size]
         rows = rows.to(labels.device, non_blocking=True)
         features, labels = features[rows], labels[rows]
-        texts = self.network.text_features(labels)
+        share = processes.share_of(len(labels), labels.device)
+        own = labels if share is None else labels[share]
+        texts = processes.join_shares(self.network.text_features(own), len(labels))
         return {
             "v2t": supervised_contrastive(features, texts, labels, labels),
             "t2v": supervised_contrastive(texts, features, labels, labels),

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tapetum import processes
 from tapetum.errors import DataError
 from tapetum.losses import (
     assignment_gap,
@@ -43,7 +43,7 @@ class Rows:
         labels: int64 `[N]`.
         modalities: `VISIBLE`, `INFRARED` or `AUXILIARY`: int64 `[N]`.
         fused: What the generator was given, visible and infrared, and what it made of each pair (MMN's: of
-            each single one); empty without a generator.
+            each single one), of this process's own rows; empty without a generator.
     """
 
     features: Tensor
@@ -157,11 +157,11 @@ class AlignmentStage(Stage):
         found |= {f"layer scale norm/{name}": scale.norm() for name, scale in scales.items()}
         for name, given in zip(MODALITIES, rows.fused, strict=False):
             gap = rows.fused[-1].view(-1, *given.shape) - given
-            found[f"auxiliary differs from/{name}"] = gap.float().square().mean().sqrt()
+            found[f"auxiliary differs from/{name}"] = processes.mean(gap.float().square().mean()).sqrt()
         return found
 
     def _encode(self, batch: Batch) -> Rows:
-        """Features of the batch's rows and of those made of them."""
+        """Features of the rows of all processes and of those made of them."""
         half = (batch.clips.shape[0] - batch.views) // 2
         frames = batch.clips.shape[1]
         images = batch.clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
@@ -177,8 +177,15 @@ class AlignmentStage(Stage):
             fused = _fuse(self.generator, maps, half * frames)
             features = network.pool(network.body(torch.cat([maps, fused[2]])))
         features = features.view(-1, frames, features.shape[1]).mean(1)
-        added = features.shape[0] - batch.clips.shape[0]
-        own = batch.labels[:half].repeat(added // half)
+        return self._of_everyone(features, batch, fused)
+
+    def _of_everyone(self, features: Tensor, batch: Batch, fused: tuple[Tensor, ...]) -> Rows:
+        """The rows of all processes: those of the batch, then the auxiliary ones."""
+        half = (batch.labels.shape[0] - batch.views) // 2
+        times = (features.shape[0] - batch.labels.shape[0]) // half
+        (features,) = processes.gather(features, parts=batch.parts + times)
+        batch = processes.gather_batch(batch)
+        own = batch.labels[: half * processes.count()].repeat(times)
         kinds = torch.where(batch.infrared, INFRARED, VISIBLE)
         modalities = torch.cat([kinds, torch.full_like(own, AUXILIARY)])
         return Rows(features, torch.cat([batch.labels, own]), modalities, fused)
@@ -213,7 +220,7 @@ class AlignmentStage(Stage):
         config, prototypes = self.config, self.prototypes
         features = rows.features if config.loss.ma > 0 else rows.features.detach()
         count = prototypes.moments.shape[1]
-        moments = _of_all_processes(torch.stack(direction_moments(features, rows.modalities, count)))
+        moments = torch.stack(direction_moments(features, rows.modalities, count))
         blend, factor = prototypes.blend(moments, config.ma_momentum)
         losses = {}
         if config.loss.ma > 0:
@@ -250,14 +257,3 @@ def _are_paired(batch: Batch, half: int) -> Tensor:
     same = (labels[:half] == labels[half:]).all()
     return same & ~infrared[:half].any() & infrared[half:].all()
 
-
-def _of_all_processes(moments: Tensor) -> Tensor:
-    """The mean over all processes, with the gradient of this one's share, so that prototypes stay equal.
-
-    Of variances it is the mean of each process's own.
-    """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return moments
-    shared = moments.detach().clone()
-    dist.all_reduce(shared)
-    return moments + (shared / dist.get_world_size() - moments.detach())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from tapetum import processes
 from tapetum.losses import batch_hard_triplet, identity_loss, prototype_contrast, squared_gap
 from tapetum.methods._base import ParameterGroup, Stage, StageContext, split_parameters
 from tapetum.methods._x_reid_config import XReidConfig
@@ -81,14 +81,15 @@ class NetworkStage(Stage):
         """Losses of a cross-modal batch; then the memories move, which the losses do not see."""
         network = self.network
         features = network.encode_frames(batch.clips, batch.cameras)
-        g, p = features.g, features.p
+        everyone, seen = processes.gather_batch(batch), _of_everyone(features, batch.parts)
+        g, p = seen.g, seen.p
         normed = network.neck.normed(g, p)
-        losses = self._clip_losses({"g": g, "p": p}, normed, features, batch)
+        losses = self._clip_losses({"g": g, "p": p}, normed, seen, everyone)
         if network.interaction is not None:
             branches = network.interact(features)
-            losses |= self._interaction_losses(branches, batch)
-            losses |= self._partner_losses(branches, features)
-        losses |= self._contrast(p if self.config.memory_feature == "projected" else normed, batch)
+            losses |= self._interaction_losses(branches, everyone, batch.parts)
+            losses |= self._partner_losses(branches, features, batch.parts)
+        losses |= self._contrast(p if self.config.memory_feature == "projected" else normed, everyone)
         return losses
 
     def _clip_losses(
@@ -104,12 +105,12 @@ class NetworkStage(Stage):
             losses["frame"] = _frame_loss(network.frame_neck(*frames), batch)
         return losses
 
-    def _interaction_losses(self, branches: Branches, batch: Batch) -> dict[str, Tensor]:
+    def _interaction_losses(self, branches: Branches, batch: Batch, parts: int) -> dict[str, Tensor]:
         """Triplet and identity losses on o; none where no branch gives one."""
         network, weights = self.network, self.config.loss
         if network.mii_neck is None or network.mii_frame_norm is None:
             return {}
-        frames = branches.fused.float()
+        (frames,) = processes.gather(branches.fused.float(), parts=parts)
         pooled = frames.mean(1)
         losses = self._triplets({"o": pooled}, batch.labels)
         if weights.id > 0:
@@ -119,7 +120,7 @@ class NetworkStage(Stage):
             losses["frame_o"] = _frame_loss(network.mii_neck.classifier(normed), batch)
         return losses
 
-    def _partner_losses(self, branches: Branches, features: ClipFeatures) -> dict[str, Tensor]:
+    def _partner_losses(self, branches: Branches, features: ClipFeatures, parts: int) -> dict[str, Tensor]:
         """CMCL of each branch, and for the log the mean length of what it compares.
 
         Half the mean over rows of each modality is the mean over all rows. Without a branch, CII works on
@@ -133,7 +134,8 @@ class NetworkStage(Stage):
         losses = {}
         for name, tokens in sources.items():
             pooled = tokens.float().mean(1)
-            losses[f"cmcl_{name}"] = squared_gap(pooled, interaction.meet(pooled, branches.patches))
+            pooled, met = processes.gather(pooled, interaction.meet(pooled, branches.patches), parts=parts)
+            losses[f"cmcl_{name}"] = squared_gap(pooled, met)
             losses[f"norm_{name}"] = pooled.detach().norm(dim=1).mean()
         return losses
 
@@ -161,7 +163,9 @@ class NetworkStage(Stage):
                 counted=own if config.collaboration == "own" else None,
             )
         memory.update(
-            *_of_all_processes(features.detach(), batch.labels, batch.infrared),
+            features.detach(),
+            batch.labels,
+            batch.infrared,
             rule=config.memory_update,
             momentum=config.memory_momentum,
         )
@@ -181,8 +185,7 @@ class NetworkStage(Stage):
             raise RuntimeError("memories are filled from the training set, which the context lacks")
         was_training = network.training
         network.eval()
-        passing = context.iterate_training_set(**({"share": share} if share < 1 else {}))
-        features, labels, infrared = self._memory_features(passing)
+        features, labels, infrared = self._memory_features(context)
         network.train(was_training)
         network.memory.fill(features, labels, infrared, context.label_ids)
         if share < 1:
@@ -190,18 +193,24 @@ class NetworkStage(Stage):
                 "memory_share = %g: the memories are of %d tracklets, not of all", share, len(labels)
             )
 
-    def _memory_features(self, passing: Iterable[Batch]) -> tuple[Tensor, Tensor, Tensor]:
-        """Unit features `[N, D]`, labels and infrared mask of the tracklets in `passing`."""
+    def _memory_features(self, context: StageContext) -> tuple[Tensor, Tensor, Tensor]:
+        """Unit features `[N, D]`, labels and infrared mask of the training set, or of the share to be read."""
         network, rows = self.network, []
-        for batch in passing:
+        for batch in context.training_pass(self.config.memory_share):
             kind = batch.clips.device.type
             with torch.autocast(kind, torch.bfloat16, enabled=self.config.memory_precision == "bf16"):
                 encoded = network.encode_frames(batch.clips, with_patches=False)
             p = encoded.p
             made = p if self.config.memory_feature == "projected" else network.neck.normed(encoded.g, p)
             rows.append((F.normalize(made, dim=1), batch.labels, batch.infrared))
-        features, labels, infrared = zip(*rows, strict=True)
+        features, labels, infrared = zip(*processes.join_turns(rows), strict=True)
         return torch.cat(features), torch.cat(labels), torch.cat(infrared)
+
+
+def _of_everyone(features: ClipFeatures, parts: int) -> ClipFeatures:
+    """Features of the clips of all processes, without patches."""
+    classes, projected = processes.gather(features.classes, features.projected, parts=parts)
+    return ClipFeatures(classes, projected)
 
 
 def _frame_loss(logits: Tensor, batch: Batch) -> Tensor:
@@ -210,15 +219,3 @@ def _frame_loss(logits: Tensor, batch: Batch) -> Tensor:
     labels = batch.labels[:, None].expand(-1, frames).flatten()
     return identity_loss(logits, labels) / frames
 
-
-def _of_all_processes(*tensors: Tensor) -> list[Tensor]:
-    """Each tensor with the rows of all processes, so that their memories stay equal."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return list(tensors)
-    gathered = []
-    for tensor in tensors:
-        sent = (tensor.to(torch.uint8) if tensor.dtype is torch.bool else tensor).contiguous()
-        parts = [torch.empty_like(sent) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, sent)
-        gathered.append(torch.cat(parts).to(tensor.dtype))
-    return gathered

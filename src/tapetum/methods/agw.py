@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from tapetum import processes
 from tapetum.config import Config
 from tapetum.losses import batch_hard_triplet, identity_loss, weighted_regularised_triplet
 from tapetum.methods._base import (
@@ -145,8 +146,10 @@ class _NetworkStage(Stage):
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of a cross-modal batch on all its rows, exchanged views included."""
-        config, labels, neck, losses = self.config, batch.labels, self.network.neck, {}
-        features = self.network.clip_features(batch.clips, batch_segments(batch))
+        config, neck, losses = self.config, self.network.neck, {}
+        own = self.network.clip_features(batch.clips, batch_segments(batch))
+        (features,) = processes.gather(own, parts=batch.parts)
+        labels = processes.gather_batch(batch).labels
         normed = neck.norm(features)
         if config.loss.id > 0:
             losses["id"] = identity_loss(neck.classifier(normed), labels, config.label_smooth)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from tapetum import processes
 from tapetum.config import Config
 from tapetum.losses import batch_hard_triplet, identity_loss, weighted_regularised_triplet
 from tapetum.methods._base import (
@@ -23,6 +24,7 @@ from tapetum.methods._base import (
     Stage,
     split_parameters,
 )
+from tapetum.models.batch_statistics import MapNorm
 from tapetum.models.necks import BatchNormNeck
 from tapetum.types import Batch, Id, Modality
 
@@ -129,14 +131,16 @@ class _NetworkStage(Stage):
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Identity and triplet losses."""
-        features, config, losses = self.method.features(batch.clips), self.config, {}
+        config, losses = self.config, {}
+        (features,) = processes.gather(self.method.features(batch.clips), parts=batch.parts)
+        labels = processes.gather_batch(batch).labels
         together = features.flatten(1)
         if config.loss.id > 0:
-            losses["id"] = self._identity(features, batch.labels)
+            losses["id"] = self._identity(features, labels)
         if config.loss.wrt > 0:
-            losses["wrt"] = weighted_regularised_triplet(together, batch.labels)
+            losses["wrt"] = weighted_regularised_triplet(together, labels)
         if config.loss.hard > 0:
-            losses["hard"] = batch_hard_triplet(together, batch.labels, config.hard_margin)
+            losses["hard"] = batch_hard_triplet(together, labels, config.hard_margin)
         return losses
 
     def _identity(self, features: Tensor, labels: Tensor) -> Tensor:
@@ -150,6 +154,6 @@ class _NetworkStage(Stage):
 def _convolution(before: int, after: int, stride: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(after),
+        MapNorm(after),
         nn.ReLU(inplace=True),
     )

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tapetum import processes
+from tapetum.models.batch_statistics import MapNorm, shared_norm
 from tapetum.models.depthwise import depthwise
 from tapetum.models.pyramid import Grid, PairedPyramid
 
@@ -38,7 +40,7 @@ class PairConvolution(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(2 * inputs, 2 * outputs, 1, groups=2, bias=False)
-        self.norm = nn.BatchNorm2d(2 * outputs)
+        self.norm = MapNorm(2 * outputs)
 
     def forward(self, maps: Tensor, scale: Tensor | None = None) -> Tensor:
         """Maps `[B, 2 outputs, H, W]` of `[B, 2 inputs, H, W]`, the first picture's channels first.
@@ -74,7 +76,7 @@ class IntraModalityLearner(nn.Module):
         self.filters = nn.ModuleList(
             nn.Conv2d(2 * width, 2 * width, k, padding=k // 2, groups=2 * width, bias=False) for k in kernels
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(2 * width) for _ in kernels)
+        self.norms = nn.ModuleList(MapNorm(2 * width) for _ in kernels)
         self.mix = PairConvolution(width, width)
 
     def forward(self, maps: Tensor, scale: Tensor) -> Tensor:
@@ -99,7 +101,7 @@ class CrossModalityLearner(nn.Module):
     def __init__(self, width: int, grids: Sequence[Grid] = GRIDS) -> None:
         super().__init__()
         self.pyramid = PairedPyramid(width, grids)
-        self.norm = nn.BatchNorm2d(width)
+        self.norm = MapNorm(width)
 
     def forward(self, maps: Tensor, scale: Tensor) -> Tensor:
         """`scale (.) s`, `[B, C, H, W]` of both pictures' maps `[B, 2 C, H, W]`."""
@@ -242,6 +244,8 @@ def scaled_norm(norm: nn.BatchNorm2d, maps: Tensor, scale: Tensor | None = None)
     if scale is None:
         return norm(maps)  # type: ignore[no-any-return]
     weight, bias = norm.weight * scale, norm.bias * scale
+    if norm.training and processes.count() > 1:
+        return shared_norm(norm, maps, weight, bias)
     statistics = (norm.running_mean, norm.running_var)
     momentum = 0.0 if norm.momentum is None else norm.momentum
     return F.batch_norm(maps, *statistics, weight, bias, norm.training, momentum, norm.eps)
@@ -256,5 +260,5 @@ def _check_pair(visible: Tensor, infrared: Tensor) -> None:
 
 
 def _to_one_channel(channels: int) -> nn.Sequential:
-    layers = (nn.Conv2d(channels, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 1), nn.ReLU(), nn.BatchNorm2d(1))
+    layers = (nn.Conv2d(channels, 1, 1), nn.ReLU(), nn.Conv2d(1, 1, 1), nn.ReLU(), MapNorm(1))
     return nn.Sequential(*layers)

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tapetum.models.batch_statistics import MapNorm
+
 Grid = tuple[int, int]
 """Rows and columns of cells."""
 
@@ -44,7 +46,7 @@ class PairedPyramid(nn.Module):
         self.grids = tuple(sorted(grids))
         share = width // len(grids)
         self.levels = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, share, 1, bias=False), nn.BatchNorm2d(share), nn.ReLU())
+            nn.Sequential(nn.Conv2d(width, share, 1, bias=False), MapNorm(share), nn.ReLU())
             for _ in grids
         )
         self.fuse = nn.Conv2d(4 * width, width, _TAPS, padding=1, bias=False)

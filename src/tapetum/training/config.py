@@ -22,7 +22,16 @@ class TrainingConfig(Config):
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
         description="auto takes an accelerator where there is one",
     )
-    devices: int = Field(1, ge=1, description="processes, one per device, that share each batch")
+    devices: int = Field(
+        1, ge=1, description="processes on each machine, one per device, that share each batch"
+    )
+    nodes: int = Field(1, ge=1, description="machines that train together")
+    strategy: Literal["ddp", "fsdp2"] = Field(
+        "ddp", description="ddp: every process holds all weights; fsdp2: a share of them"
+    )
+    timeout_s: float = Field(
+        600, gt=0, description="seconds that a process waits for the others before it gives up"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto", description="auto: bf16-mixed on a CUDA device that has bfloat16, else 32-true"
     )
@@ -94,6 +103,10 @@ FREE_ON_RESUME = frozenset(
     {
         "data",
         "start.weights",
+        "training.devices",
+        "training.nodes",
+        "training.strategy",
+        "training.timeout_s",
         "training.linears",
         "training.workers",
         "training.cache",

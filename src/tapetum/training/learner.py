@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tapetum import processes
 from tapetum.errors import CheckpointError
 from tapetum.methods._base import Method, Stage
 from tapetum.training.devices import create_forward
@@ -20,8 +21,10 @@ from tapetum.training.optim import (
     load_optimizer_tensors,
     optimizer_tensors,
     scale_rates,
+    total_norm,
 )
 from tapetum.training.schedule import rate_factor
+from tapetum.training.sharding import Shards
 from tapetum.training.timing import StepTimer
 from tapetum.types import Batch
 
@@ -46,13 +49,14 @@ class Learner:
         total: int,
         *,
         ema: float | None = None,
+        shards: Shards | None = None,
     ) -> None:
-        """Set up the optimiser, and the averaged weights where there is a decay `ema`."""
+        """Set up the optimiser, and the averaged weights where there is a decay `ema`; `shards`: of weights."""
         self.total = total
         self.gradient_norm: Tensor | None = None
         self._fabric, self._stage = fabric, stage
         self._preprocessing = method.preprocessing
-        self._forward = create_forward(fabric, method, stage)
+        self._forward = create_forward(fabric, method, stage, shards)
         self._optimizer = create_optimizer(groups, stage.optim, fabric.device)
         self._parameters = [p for group in groups for p in group.parameters]
         self._names: dict[Tensor, str] = {p: name for name, p in method.named_parameters()}
@@ -71,7 +75,7 @@ class Learner:
         """
         self._stage.check(batch)
         batch = batch.to(self._fabric.device, non_blocking=True).normalised(self._preprocessing)
-        torch.manual_seed(batch.seed + self._fabric.global_rank)
+        torch.manual_seed(batch.seed)
         timer.mark("prepare")
         losses = self._forward(batch)
         total = self._stage.total(losses)
@@ -107,7 +111,7 @@ class Learner:
         if averaged.keys() != self.averaged.keys():
             raise CheckpointError("the checkpoint's averaged weights are not those of the stage's parameters")
         for name, tensor in self.averaged.items():
-            tensor.copy_(averaged[name])
+            tensor.copy_(processes.shared_like(averaged[name], tensor))
         try:
             load_optimizer_tensors(self._optimizer, optimizer, self._names)
         except KeyError as error:
@@ -117,8 +121,7 @@ class Learner:
 
     def are_weights_finite(self) -> bool:
         """Whether every weight that trains is a finite number; waits for the device."""
-        norms = torch._foreach_norm([p.detach() for p in self._parameters])
-        return bool(torch.isfinite(torch.stack(norms)).all())
+        return bool(torch.isfinite(total_norm([p.detach() for p in self._parameters])))
 
     def settle(self) -> None:
         """Make the averaged weights, where they are kept, the method's own."""
@@ -143,7 +146,8 @@ class Learner:
     def _update(self, with_norm: bool) -> None:
         limit = self._stage.optim.grad_clip
         if limit is not None:
-            self.gradient_norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit)
+            norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit)
+            self.gradient_norm = processes.whole(norm)
         elif with_norm:
             self.gradient_norm = gradient_norm(self._parameters)
         self._optimizer.step()

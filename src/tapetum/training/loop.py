@@ -25,12 +25,13 @@ from tapetum.methods._checkpoint import (
 )
 from tapetum.models.backbones.linear import onednn_products
 from tapetum.training.checkpoint import Position, TrainingState, list_states, load_state
+from tapetum.training.company import check_agreement, check_shared, told_of_losses
 from tapetum.training.config import RunConfig, StartConfig, TrainingConfig
 from tapetum.training.devices import choose_onednn_products, create_fabric
 from tapetum.training.earlier_run import Loan, take_loan
 from tapetum.training.interrupt import polite_signals
 from tapetum.training.progress import Silent, TrainingProgress
-from tapetum.training.run_folder import RunFolder
+from tapetum.training.run_folder import RunFolder, package_versions
 from tapetum.training.run_log import RunLog
 from tapetum.training.session import Session
 from tapetum.training.source import TrainingSource
@@ -83,6 +84,7 @@ def train(
         CheckpointError: The run in `out` had other data, or its checkpoint does not fit.
         KeyboardInterrupt: Ctrl-C or a termination signal; a checkpoint was written first.
         FloatingPointError: A loss or a gradient is not a finite number; step and losses are named.
+        ProcessLostError: Another process of the run ended or fell silent; see docs/distributed.md.
         MissingExtraError: The training engine is not installed.
         OSError: A file could not be written; the last checkpoint is untouched.
     """
@@ -91,28 +93,29 @@ def train(
     folder.check(settings, resume)
     if folder.is_finished:
         return _finished(folder, progress)
-    fabric = create_fabric(run.training)
-    config = run.training
-    division = divide(read_dataset(run.data), config.validation_identities, config.seed)
-    method = build_method(run, len(division.learnt.label_ids), len(division.learnt.camera_ids))
-    return train_method(
-        method,
-        TrainingSet(
+    fabric, config = create_fabric(run.training), run.training
+    with told_of_losses(config.timeout_s, _advice(folder)):
+        division = divide(read_dataset(run.data), config.validation_identities, config.seed)
+        method = build_method(run, len(division.learnt.label_ids), len(division.learnt.camera_ids))
+        source = TrainingSet(
             division,
             config,
             method,
             rank=fabric.global_rank,
             world_size=fabric.world_size,
             pin=fabric.device.type == "cuda",
-        ),
-        config,
-        out,
-        settings=settings,
-        resume=resume,
-        progress=progress,
-        fabric=fabric,
-        start=run.start,
-    )
+        )
+        return train_method(
+            method,
+            source,
+            config,
+            out,
+            settings=settings,
+            resume=resume,
+            progress=progress,
+            fabric=fabric,
+            start=run.start,
+        )
 
 
 def build_method(run: RunConfig, num_identities: int, num_cameras: int) -> Method:
@@ -156,20 +159,38 @@ def train_method(
         ValueError: The method reads cameras, and has been built for another number of them.
         ConfigError: A stage asks for batches that its losses cannot take.
     """
-    _adopt_cameras(method, source)
-    check_batches(method.stages())
     folder = RunFolder(Path(out))
     settings = settings if settings is not None else describe_run(method, config, start)
     fabric = fabric or create_fabric(config)
-    has_begun = folder.is_finished or bool(list_states(folder.checkpoints))
-    loan = None if start is None or has_begun else take_loan(start, method, source)
-    if fabric.global_rank == 0:
-        products = () if folder.config.is_file() else choose_onednn_products(fabric, config)
-        origin = loan.describe() if loan is not None else None
-        folder.enter(settings, source.fingerprint, resume, onednn_products=products, started_from=origin)
-    fabric.barrier()
-    if folder.is_finished:
-        return _finished(folder, progress)
+    with told_of_losses(config.timeout_s, _advice(folder)):
+        progress = progress if fabric.global_rank == 0 else None
+        _adopt_cameras(method, source)
+        check_batches(method.stages())
+        if fabric.world_size > 1:
+            check_agreement({**settings, "data_fingerprint": source.fingerprint, **package_versions()})
+        has_begun = folder.is_finished or bool(list_states(folder.checkpoints))
+        loan = None if start is None or has_begun else take_loan(start, method, source)
+        if fabric.global_rank == 0:
+            products = () if folder.config.is_file() else choose_onednn_products(fabric, config)
+            origin = loan.describe() if loan is not None else None
+            folder.enter(settings, source.fingerprint, resume, onednn_products=products, started_from=origin)
+        fabric.barrier()
+        check_shared(folder.config)
+        if folder.is_finished:
+            return _finished(folder, progress)
+        return _sit(method, source, config, folder, fabric, progress, loan)
+
+
+def _sit(
+    method: Method,
+    source: TrainingSource,
+    config: TrainingConfig,
+    folder: RunFolder,
+    fabric: Fabric,
+    progress: TrainingProgress | None,
+    loan: Loan | None,
+) -> RunResult:
+    """One sitting: from where the run is to its result."""
     method.to(fabric.device)
     with (
         onednn_products(folder.onednn_products),
@@ -180,6 +201,11 @@ def train_method(
             _begin_with(loan, session)
         _run_stages(session, state)
         return _write_result(session)
+
+
+def _advice(folder: RunFolder) -> str:
+    """What to do where other processes are gone."""
+    return f"What was learnt until the last checkpoint in {folder.checkpoints} is kept: resume the run"
 
 
 def _adopt_cameras(method: Method, source: TrainingSource) -> None:
@@ -222,10 +248,11 @@ def _open_session(
 ) -> Iterator[tuple[Session, TrainingState | None]]:
     """A sitting and the checkpoint it goes on from, if any."""
     files = list_states(folder.checkpoints)
-    state = load_state(files[-1]) if files else None
+    last: str = fabric.broadcast(files[-1].name if files else "")
+    state = load_state(folder.checkpoints / last) if last else None
     position = state.position if state is not None else Position()
     if state is not None:
-        progress.note(f"resumed after step {position.step} from {files[-1]}")
+        progress.note(f"resumed after step {position.step} from {folder.checkpoints / last}")
     is_first = fabric.global_rank == 0
     board = folder.board if config.tensorboard else None
     log = (
@@ -262,6 +289,7 @@ def _run_stages(session: Session, state: TrainingState | None) -> None:
         session.progress.note(note)
     if state is not None:
         assign_tensors(all_tensors(method), state.model, session.folder.checkpoints)
+    session.cut_weights()
     while position.stage < len(stages):
         inside = state if position.stage_step else None
         run_stage(session, stages[position.stage :], inside)
@@ -269,8 +297,8 @@ def _run_stages(session: Session, state: TrainingState | None) -> None:
 
 def _write_result(session: Session) -> RunResult:
     """Write the trained method: the last weights, or the best by validation where those are kept."""
-    method, folder, position, source = session.method, session.folder, session.position, session.source
-    method.eval()
+    folder, position, source = session.folder, session.position, session.source
+    method = session.whole_method().eval()
     if folder.best.is_file():
         best = load_method(folder.best)
         assign_tensors(stored_tensors(method), stored_tensors(best.method), folder.best)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from tapetum import processes
 from tapetum.methods._base import OptimConfig, ParameterGroup
 
 _FUSED_DEVICES = ("cpu", "cuda")
@@ -142,16 +143,27 @@ def load_optimizer_tensors(
     for name, tensor in tensors.items():
         owner, _, key = name.rpartition("/")
         parameter = trained[owner]
-        optimizer.state[parameter][key] = tensor.to(parameter.device, copy=True)
+        whole = tensor.to(parameter.device, copy=True)
+        is_scalar = whole.shape != parameter.shape
+        optimizer.state[parameter][key] = whole if is_scalar else processes.shared_like(whole, parameter)
 
 
 def gradient_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
     """Euclidean norm of all gradients together, a scalar on their device; 0 where there is none."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    if not gradients:
-        return torch.zeros(())
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    return norm
+    return total_norm(gradients) if gradients else torch.zeros(())
+
+
+def total_norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Euclidean norm of all tensors together, a scalar on their device; of shares, of what they are shares of."""
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(_own(tensors))))
+    is_cut = any(processes.is_sharded(tensor) for tensor in tensors)
+    return processes.summed(norm.square()).sqrt() if is_cut else norm
+
+
+def _own(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors, or of those that processes hold shares of, this one's share: the same memory."""
+    return [processes.own_shard(tensor) for tensor in tensors]
 
 
 class AveragedWeights:
@@ -171,12 +183,12 @@ class AveragedWeights:
     @torch.no_grad()
     def update(self) -> None:
         """Take the present weights into the average."""
-        torch._foreach_lerp_(list(self.tensors.values()), self._parameters, 1 - self.decay)
+        torch._foreach_lerp_(_own(self.tensors.values()), _own(self._parameters), 1 - self.decay)
 
     @torch.no_grad()
     def write(self) -> None:
         """Copy the average into the parameters."""
-        torch._foreach_copy_(self._parameters, list(self.tensors.values()))
+        torch._foreach_copy_(_own(self._parameters), _own(self.tensors.values()))
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -187,4 +199,4 @@ class AveragedWeights:
             yield
         finally:
             with torch.no_grad():
-                torch._foreach_copy_(self._parameters, own)
+                torch._foreach_copy_(_own(self._parameters), _own(own))

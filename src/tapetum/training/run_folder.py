@@ -182,9 +182,10 @@ def is_leftover(path: Path) -> bool:
     return path.name.startswith(".") and path.is_file()
 
 
+def package_versions() -> dict[str, str]:
+    """Versions of what a run's numbers come from, by name."""
+    return {**{name: version(name) for name in _VERSIONS}, "python": platform.python_version()}
+
+
 def _describe_origin(data_fingerprint: str) -> dict[str, Any]:
-    versions = {name: version(name) for name in _VERSIONS}
-    return {
-        "data_fingerprint": data_fingerprint,
-        "versions": {**versions, "python": platform.python_version()},
-    }
+    return {"data_fingerprint": data_fingerprint, "versions": package_versions()}

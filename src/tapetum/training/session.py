@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor
 
+from tapetum import processes
 from tapetum.methods._base import Method
-from tapetum.methods._checkpoint import all_tensors
+from tapetum.methods._checkpoint import all_tensors, rebuild_method
 from tapetum.training.checkpoint import Position, TrainingState, save_state, write_state
+from tapetum.training.company import check_in_step
 from tapetum.training.config import TrainingConfig
 from tapetum.training.interrupt import Interrupt
 from tapetum.training.progress import TrainingProgress
 from tapetum.training.run_folder import RunFolder
 from tapetum.training.run_log import RunLog
+from tapetum.training.sharding import Shards
 from tapetum.training.source import TrainingSource
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -38,6 +43,7 @@ class Session:
         interrupt: Whether somebody asked to stop.
         header: Describes the method in checkpoints.
         position: Where the run is; the loop moves it.
+        shards: The method's weights, where each process holds a share of them.
         earlier_s: Seconds of the sittings before.
         began: The clock at the start of this sitting.
         saved: The clock at the last checkpoint.
@@ -53,6 +59,7 @@ class Session:
     interrupt: Interrupt
     header: Mapping[str, str]
     position: Position
+    shards: Shards | None = None
     earlier_s: float = 0.0
     began: float = field(default_factory=time.monotonic)
     saved: float = field(default_factory=time.monotonic)
@@ -67,22 +74,44 @@ class Session:
         if self.log is not None:
             self.log.write(record)
 
+    def cut_weights(self) -> None:
+        """Let each process keep a share of the weights from here on, where the run is told so."""
+        if self.config.strategy == "fsdp2" and self.fabric.world_size > 1:
+            self.shards = Shards(self.fabric, self.method)
+
+    def inside(self, call: Callable[[], T]) -> T:
+        """What `call` gives, which may use the method: its weights are whole meanwhile."""
+        return call() if self.shards is None else self.shards.run(call)
+
+    def whole_method(self) -> Method:
+        """The method; where its weights are cut, a whole copy, for which all processes must ask."""
+        if self.shards is None:
+            return self.method
+        copy = rebuild_method(self.header, _whole(all_tensors(self.method)), self.folder.root)
+        copy.config, copy.camera_ids = self.method.config, self.method.camera_ids
+        return copy
+
     def save(
         self,
         averaged: Mapping[str, Tensor],
         optimizer: Mapping[str, Tensor],
         state: Mapping[str, Tensor],
     ) -> None:
-        """Write a checkpoint of the present position, on the first process.
+        """Write a checkpoint of the present position on the first process; the others wait until it is there.
 
         Raises:
             OSError: It could not be written; the one before is untouched.
+            RuntimeError: Processes do not hold the same numbers; the tensors are named.
         """
+        means = {f"average of {name}": tensor for name, tensor in averaged.items()}
+        check_in_step({**all_tensors(self.method), **means, **state})
+        kinds = [_whole(some) for some in (all_tensors(self.method), averaged, optimizer)]
         if self.log is not None:
             self.position.seconds = self.elapsed_s
             self.position.log_bytes = self.log.sync()
-            tensors = TrainingState(self.position, all_tensors(self.method), averaged, optimizer, state)
+            tensors = TrainingState(self.position, *kinds, state)
             save_state(self.folder.checkpoints, tensors, self.header)
+        self.fabric.barrier()
         self.saved = time.monotonic()
 
     def finish_stage(self, name: str, *, keep: bool) -> None:
@@ -98,9 +127,10 @@ class Session:
         """
         ended = self.position.stage
         self.position.stage, self.position.stage_step = ended + 1, 0
+        tensors = _whole(all_tensors(self.method)) if keep else {}
         if keep and self.log is not None:
             self.folder.stages.mkdir(exist_ok=True)
-            state = TrainingState(self.position, all_tensors(self.method))
+            state = TrainingState(self.position, tensors)
             write_state(self.folder.stage_file(ended, name), state, self.header)
         self.save({}, {}, {})
 
@@ -130,3 +160,8 @@ class Session:
         if self.fabric.world_size == 1:
             return flag
         return at_line and bool(self.fabric.strategy.reduce_boolean_decision(flag, all=False))
+
+
+def _whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors themselves; where processes hold shares of them, all of them."""
+    return {name: processes.whole(tensor) for name, tensor in tensors.items()}

@@ -37,7 +37,9 @@ class TrainingSource(Protocol):
     def open_stage(self, stage: Stage, index: int) -> AbstractContextManager[BatchSource]:
         """The batches that `stage`, the run's `index`-th, asks for."""
 
-    def iterate(self, device: torch.device, share: float = 1.0) -> Iterator[Batch]:
+    def iterate(
+        self, device: torch.device, share: float = 1.0, turn: tuple[int, int] = (0, 1)
+    ) -> Iterator[Batch]:
         """Every training tracklet once, or a share, as `StageContext.iterate_training_set` promises."""
 
     def validate(self, method: Method) -> ValidationScores:

@@ -34,8 +34,9 @@ class StageLog:
     def add(self, batch: Batch, losses: Mapping[str, Tensor], total: Tensor) -> None:
         """Take in one step; nothing is fetched from the device yet."""
         self._meter.add(losses, total)
-        self._clips += batch.clips.shape[0]
-        self._frames += batch.clips.shape[0] * batch.clips.shape[1]
+        clips = batch.clips.shape[0] * self._session.fabric.world_size
+        self._clips += clips
+        self._frames += clips * batch.clips.shape[1]
 
     def fetch(self, present: Sequence[Tensor] = ()) -> list[float]:
         """Bring the losses of the steps so far to the host, into the session's position.

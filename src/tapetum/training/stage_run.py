@@ -108,29 +108,35 @@ class StageRun:
     def _create_learner(self, steps: int) -> Learner:
         session = self._session
         return Learner(
-            session.fabric, session.method, self._stage, self._groups, steps, ema=session.config.ema
+            session.fabric,
+            session.method,
+            self._stage,
+            self._groups,
+            steps,
+            ema=session.config.ema,
+            shards=session.shards,
         )
 
     def _before_stage(self) -> None:
         torch.manual_seed(self._seed)
         self._session.method.train()
-        self._stage.before_stage(self._context)
+        self._session.inside(lambda: self._stage.before_stage(self._context))
         self._session.method.train()
 
     def _before_epoch(self, epoch: int) -> None:
         torch.manual_seed(step_seed(self._seed, epoch, self._epoch_steps))
-        self._stage.before_epoch(epoch, self._context)
+        self._session.inside(lambda: self._stage.before_epoch(epoch, self._context))
         self._session.method.train()
 
     def _after_epoch(self, epoch: int) -> None:
         torch.manual_seed(step_seed(self._seed, epoch, self._epoch_steps + 1))
-        self._stage.after_epoch(epoch, self._context)
+        self._session.inside(lambda: self._stage.after_epoch(epoch, self._context))
         self._session.method.train()
         self._log.restart_clock()
 
     def _after_stage(self) -> None:
         torch.manual_seed(step_seed(self._seed, self._epoch, self._epoch_steps + 2))
-        self._stage.after_stage(self._context)
+        self._session.inside(lambda: self._stage.after_stage(self._context))
 
     def _record(self, values: Mapping[str, float]) -> None:
         """What hooks record goes to the log, unless it stands there already or its cause is undone."""
@@ -202,7 +208,7 @@ class StageRun:
         is_line = self._is_line(learner, done)
         if is_line:
             with torch.no_grad():
-                monitors = self._stage.monitors()
+                monitors = self._session.inside(self._stage.monitors)
             self._log.write(epoch, learner, monitors)
         if self._ends_epoch(learner, done):
             self._after_epoch(epoch)
@@ -241,7 +247,7 @@ class StageRun:
     def _validate(self, learner: Learner, epoch: int) -> None:
         session = self._session
         with self._as_result(learner):
-            scores = session.source.validate(session.method)
+            scores = session.inside(lambda: session.source.validate(session.method))
             self._keep_best(mean_of_directions(scores))
         place = {"stage": self._stage.name, "epoch": epoch, "step": session.position.step}
         session.write({"kind": "validation", **place, "validation": scores})
@@ -254,8 +260,9 @@ class StageRun:
         if session.config.keep != "best" or (best is not None and figure <= best):
             return
         session.position.best = figure
+        method = session.whole_method()
         if session.log is not None:
-            save_method(session.method, session.folder.best, extra={TRAINED_ON: session.source.title})
+            save_method(method, session.folder.best, extra={TRAINED_ON: session.source.title})
 
     @contextmanager
     def _as_result(self, learner: Learner) -> Iterator[None]:

@@ -19,6 +19,22 @@ def check_batches(stages: Sequence[Stage]) -> None:
         _check_batches(stage)
 
 
+def check_shares(stages: Sequence[Stage], processes: int) -> None:
+    """Do nothing if so many processes can share the batches of every stage, whole people each.
+
+    Raises:
+        ConfigError: They cannot; stage and setting are named, and what would do.
+    """
+    for stage in stages:
+        people = stage.batches.identities
+        if stage.reads_frames and people % processes:
+            near = [n for n in (people - people % processes, people + -people % processes) if n]
+            raise ConfigError(
+                f"stage {stage.name!r}: batches.identities = {people} people cannot be shared by {processes} "
+                f"processes, for each takes whole people: set {' or '.join(map(str, near))}"
+            )
+
+
 def settle_epochs(stages: Sequence[Stage], source: TrainingSource) -> list[str]:
     """Give epochs that follow from the data their number of steps; a note for each such stage."""
     return [_settle_epoch(stage, source) for stage in stages if stage.schedule.steps_per_epoch == "from-data"]

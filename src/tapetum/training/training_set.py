@@ -33,6 +33,7 @@ from tapetum.errors import DataError
 from tapetum.methods._base import AugmentConfig, BatchConfig, Method, Stage
 from tapetum.training.config import TrainingConfig
 from tapetum.training.source import ValidationScores
+from tapetum.training.stage_settings import check_shares
 from tapetum.training.validation import score_both_directions
 from tapetum.types import Batch, Id, Modality, Preprocessing, TrackletSet
 
@@ -90,7 +91,10 @@ class TrainingSet:
         Raises:
             DataError: A frame to be cached cannot be read, or `method` reads cameras and a tracklet's is
                 not known.
+            ConfigError: A stage's people cannot be shared out among the processes.
         """
+        if world_size > 1:
+            check_shares(method.stages(), world_size)
         learnt = division.learnt
         self.title = learnt.title
         self.label_ids = learnt.label_ids
@@ -175,12 +179,15 @@ class TrainingSet:
                 *(stage.name, len(sampler.excluded), what, named, more),
             )
 
-    def iterate(self, device: torch.device, share: float = 1.0) -> Iterator[Batch]:
+    def iterate(
+        self, device: torch.device, share: float = 1.0, turn: tuple[int, int] = (0, 1)
+    ) -> Iterator[Batch]:
         """Every training tracklet once in file order: test frames, not augmented, normalised, on `device`.
 
         Args:
             device: Where the batches go.
             share: Of the tracklets of each identity and modality, at least one; the others are not read.
+            turn: (i, n): of each n batches the i-th alone is read.
         """
         passing = clip_batches(
             self._rows.tracklets,
@@ -189,6 +196,7 @@ class TrainingSet:
             batch_size=_PASS_BATCH,
             source=self._frames,
             rows=thin_out(self._rows, share) if share < 1 else None,
+            turn=turn,
             pin=self._pin,
         )
         for clips in passing:

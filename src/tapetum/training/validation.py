@@ -12,9 +12,10 @@ from tapetum.types import Modality, TrackletSet
 def score_both_directions(method: Method, tracklets: TrackletSet) -> ValidationScores:
     """MAP and rank-1 (fractions) with one modality as queries and the other as gallery, for both.
 
-    A pair of the same person is kept even where both were seen by one camera: the modality differs.
+    Processes that train together share the work; each has the scores of one process alone. A pair of the
+    same person is kept even where both were seen by one camera: the modality differs.
     """
-    found = embed(method, tracklets)
+    found = embed(method, tracklets, name="validation", shared=True)
     rows = {m: [i for i, t in enumerate(tracklets) if t.modality is m] for m in Modality}
     sides = {m: found.rows(chosen) for m, chosen in rows.items()}
     scores = {m: score_embeddings(sides[m], sides[m.other], same_camera=True) for m in Modality}

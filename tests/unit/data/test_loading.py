@@ -144,7 +144,7 @@ def test_exchanged_views_follow_the_rows_of_both_modalities(dataset):
     rows = TrainingRows.of(dataset)
     sampler = PkSampler(rows.labels, rows.modalities, identities=2, tracklets=2, steps=4, seed=1)
     batch = list(made.batches(3))[2]
-    assert (batch.views, batch.clips.shape[0]) == (4, 12)
+    assert (batch.views, batch.parts, batch.clips.shape[0]) == (4, 3, 12)
     assert batch.infrared.tolist() == [False] * 4 + [True] * 4 + [False] * 4
     assert torch.equal(batch.labels[8:], batch.labels[:4])
     assert torch.equal(batch.cameras[8:], batch.cameras[:4])
@@ -164,7 +164,7 @@ def test_exchanged_views_follow_the_rows_of_both_modalities(dataset):
 def test_a_batch_without_its_views_is_the_batch(dataset):
     batch = next(loader(dataset, exchanged_view=True).batches(0))
     plain = batch.without_views()
-    assert (plain.views, plain.seed) == (0, batch.seed)
+    assert (plain.views, plain.parts, plain.seed) == (0, 2, batch.seed)
     for name in ("clips", "labels", "infrared", "cameras"):
         assert torch.equal(getattr(plain, name), getattr(batch, name)[:8])
     assert batch.normalised(SIZE).views == batch.to(torch.device("cpu")).views == 4
@@ -173,7 +173,7 @@ def test_a_batch_without_its_views_is_the_batch(dataset):
 @pytest.mark.parametrize(("modality", "views"), [(Modality.VISIBLE, 4), (Modality.INFRARED, 0)])
 def test_batches_of_one_modality_and_their_views(dataset, modality, views):
     batch = next(loader(dataset, drawn=(modality,), exchanged_view=True).batches(0))
-    assert (batch.views, batch.clips.shape[0]) == (views, 4 + views)
+    assert (batch.views, batch.parts, batch.clips.shape[0]) == (views, 1 + bool(views), 4 + views)
     assert batch.infrared.unique().tolist() == [modality is Modality.INFRARED]
 
 

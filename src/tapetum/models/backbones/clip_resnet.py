@@ -9,7 +9,6 @@ attention pooling. Names of the weights are those of OpenAI's files, but for the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,8 +18,9 @@ from torch.nn import functional as F
 
 from tapetum.models.backbones.attention_pool import AttentionPool
 from tapetum.models.backbones.positions import ResizeMode, check_resize_mode, resized_parameter
+from tapetum.models.batch_statistics import MapNorm
 from tapetum.models.recomputation import recomputed
-from tapetum.models.streams import Segment, Streams
+from tapetum.models.streams import Routing, Streams
 from tapetum.types import Modality
 
 _EXPANSION = 4
@@ -112,11 +112,11 @@ class ClipStem(nn.Module):
         self.relus = relus
         half = width // 2
         self.conv1 = nn.Conv2d(3, half, 3, stride=2, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(half)
+        self.bn1 = MapNorm(half)
         self.conv2 = nn.Conv2d(half, half, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(half)
+        self.bn2 = MapNorm(half)
         self.conv3 = nn.Conv2d(half, width, 3, padding=1, bias=False)
-        self.bn3 = nn.BatchNorm2d(width)
+        self.bn3 = MapNorm(width)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps `[N, width, H / 4, W / 4]` of frames `[N, 3, H, W]`."""
@@ -142,14 +142,14 @@ class ClipBottleneck(nn.Module):
         outer = inner * _EXPANSION
         self.stride = stride
         self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(inner)
+        self.bn1 = MapNorm(inner)
         self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(inner)
+        self.bn2 = MapNorm(inner)
         self.conv3 = nn.Conv2d(inner, outer, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outer)
+        self.bn3 = MapNorm(outer)
         self.downsample: nn.Module = nn.Identity()
         if stride > 1 or channels != outer:
-            self.downsample = nn.Sequential(nn.Conv2d(channels, outer, 1, bias=False), nn.BatchNorm2d(outer))
+            self.downsample = nn.Sequential(nn.Conv2d(channels, outer, 1, bias=False), MapNorm(outer))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps `[N, 4 inner, H / stride, W / stride]` of maps `[N, channels, H, W]`."""
@@ -203,7 +203,7 @@ class ClipResNet(nn.Module):
             if isinstance(part, ClipBottleneck):
                 nn.init.zeros_(part.bn3.weight)
 
-    def compute_map(self, images: Tensor, segments: Sequence[Segment] | None = None) -> Tensor:
+    def compute_map(self, images: Tensor, segments: Routing | None = None) -> Tensor:
         """The last map `[N, 32 width, rows, columns]`.
 
         Args:
@@ -228,7 +228,7 @@ class ClipResNet(nn.Module):
         """Joint embeddings `[N, output_dim]`, not normalised, of last maps `[N, 32 width, rows, columns]`."""
         return self.attnpool(feature_map)  # type: ignore[no-any-return]
 
-    def forward(self, images: Tensor, segments: Sequence[Segment] | None = None) -> Tensor:
+    def forward(self, images: Tensor, segments: Routing | None = None) -> Tensor:
         """Joint embeddings `[N, output_dim]`, not normalised, of normalised frames `[N, 3, H, W]`.
 
         Args:
@@ -237,7 +237,7 @@ class ClipResNet(nn.Module):
         """
         return self.pool(self.compute_map(images, segments))
 
-    def _run_stem(self, images: Tensor, segments: Sequence[Segment] | None) -> Tensor:
+    def _run_stem(self, images: Tensor, segments: Routing | None) -> Tensor:
         if not isinstance(self.stem, Streams):
             return self._run(self.stem, images)
         if segments is None:

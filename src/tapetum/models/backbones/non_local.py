@@ -7,6 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from tapetum.models.batch_statistics import MapNorm
+
 
 class NonLocal(nn.Module):
     """Every position of a map receives a weighted sum over all positions; at first it changes nothing.
@@ -29,7 +31,7 @@ class NonLocal(nn.Module):
         self.inner = max(1, channels // 2) if inner is None else inner
         self.project = nn.Conv2d(channels, 3 * self.inner, 1)
         self.out = nn.Conv2d(self.inner, channels, 1)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = MapNorm(channels)
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, maps: Tensor) -> Tensor:

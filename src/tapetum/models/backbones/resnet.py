@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from tapetum.config import Config
 from tapetum.models.backbones.non_local import NonLocal
+from tapetum.models.batch_statistics import MapNorm
 from tapetum.models.recomputation import recomputed
 
 _EXPANSION = 4
@@ -65,7 +66,7 @@ class ResNetStem(nn.Module):
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(config.channels, config.width, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(config.width)
+        self.bn1 = MapNorm(config.width)
         _draw_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -87,15 +88,15 @@ class Bottleneck(nn.Module):
         super().__init__()
         outer = inner * _EXPANSION
         self.conv1 = nn.Conv2d(channels, inner, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(inner)
+        self.bn1 = MapNorm(inner)
         self.conv2 = nn.Conv2d(inner, inner, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(inner)
+        self.bn2 = MapNorm(inner)
         self.conv3 = nn.Conv2d(inner, outer, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outer)
+        self.bn3 = MapNorm(outer)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or channels != outer:
             self.downsample = nn.Sequential(
-                nn.Conv2d(channels, outer, 1, stride=stride, bias=False), nn.BatchNorm2d(outer)
+                nn.Conv2d(channels, outer, 1, stride=stride, bias=False), MapNorm(outer)
             )
 
     def forward(self, maps: Tensor) -> Tensor:

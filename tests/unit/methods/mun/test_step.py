@@ -124,21 +124,6 @@ def test_readings_of_modality_alignment(make_method, make_batch, reading, pairs)
     assert torch.allclose(found, expected[reading], rtol=1e-3)
 
 
-def test_processes_share_their_prototypes(monkeypatch):
-    moments = [torch.randn(2, 3, 4).requires_grad_() for _ in range(2)]
-    monkeypatch.setattr(_mun_stage.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(_mun_stage.dist, "get_world_size", lambda: 2)
-    monkeypatch.setattr(_mun_stage.dist, "all_reduce", lambda x: x.copy_(sum(m.detach() for m in moments)))
-    shared = [_mun_stage._of_all_processes(some) for some in moments]
-    mean = torch.stack(moments).mean(0)
-    for some, own in zip(shared, moments, strict=True):
-        torch.testing.assert_close(some, mean)
-        (gradient,) = torch.autograd.grad(some.square().sum() / 2, own)  # averaged with the other's zeros
-        torch.testing.assert_close(
-            gradient, torch.autograd.grad(mean.square().sum(), own, retain_graph=True)[0]
-        )
-
-
 # --- rows
 
 

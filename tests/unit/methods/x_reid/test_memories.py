@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 
 from tapetum.errors import DataError
-from tapetum.methods import _x_reid_stages
 from tapetum.methods._base import StageContext
 
 PEOPLE = 6
@@ -101,31 +100,3 @@ def test_people_of_one_modality_are_named(make_method, training_set):
     with pytest.raises(RuntimeError, match="filled from the training set, which the context lacks"):
         make_method().stages()[0].before_stage(StageContext())
     make_method(loss={"cpc": 0}).stages()[0].before_stage(StageContext())
-
-
-def test_all_processes_move_their_memories_alike(make_method, make_batch, prepare, monkeypatch):
-    """Two processes with half of a batch each end with the memories of one that has it all."""
-    whole = make_method()
-    prepare(whole)
-    features = torch.randn(12, 48, generator=torch.Generator().manual_seed(0))
-    batch = make_batch()
-    whole.network.memory.update(features, batch.labels, batch.infrared, rule="cross", momentum=0.2)
-    halves = [torch.tensor([0, 1, 2, 6, 7, 8]), torch.tensor([3, 4, 5, 9, 10, 11])]
-    everything = {t.dtype: t for t in (features, batch.labels, batch.infrared.to(torch.uint8))}
-
-    def all_gather(parts, sent):
-        assert torch.equal(sent, everything[sent.dtype][halves[0]])
-        for part, rows in zip(parts, halves, strict=True):
-            part.copy_(everything[sent.dtype][rows])
-
-    for name, value in (("is_initialized", True), ("get_world_size", 2)):
-        monkeypatch.setattr(_x_reid_stages.dist, name, lambda value=value: value)
-    monkeypatch.setattr(_x_reid_stages.dist, "all_gather", all_gather)
-    rows = halves[0]
-    gathered = _x_reid_stages._of_all_processes(features[rows], batch.labels[rows], batch.infrared[rows])
-    assert gathered[2].dtype is torch.bool
-    shared = make_method()
-    prepare(shared)
-    shared.network.memory.update(*gathered, rule="cross", momentum=0.2)
-    for one, other in zip(whole.network.memory.buffers(), shared.network.memory.buffers(), strict=True):
-        torch.testing.assert_close(one, other)
