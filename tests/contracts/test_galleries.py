@@ -441,3 +441,19 @@ def test_moves_that_cannot_be_are_refused(new_gallery):
         with pytest.raises(ValueError, match="no tracklet is left"):
             replacement.finish()
     assert gallery.info().model == "m1"
+
+
+@pytest.mark.parametrize("where", FILTERS)
+def test_pages_are_stretches_of_what_passes(new_gallery, where):
+    gallery = new_gallery()
+    nothing, total = gallery.page(where)
+    assert (len(nothing), total) == (0, 0)
+    gallery.upsert(make(range(12)))
+    passing = [t.tracklet_id for t in gallery.filter(where)]
+    for offset, limit in ((0, 5), (3, 4), (10, 5), (50, 5)):
+        found, total = gallery.page(where, offset=offset, limit=limit)
+        assert [t.tracklet_id for t in found] == passing[offset : offset + limit]
+        assert total == len(passing)
+    for offset, limit in ((-1, 5), (0, 0)):
+        with pytest.raises(ValueError, match="offset"):
+            gallery.page(where, offset=offset, limit=limit)
