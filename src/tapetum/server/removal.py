@@ -22,6 +22,9 @@ _PATIENCE_S = 3600.0
 
 _MOST_WAITING = 8
 
+_FIRST_CREDIBLE = 1e9
+"""Unix seconds, in 2001: earlier times of a gallery count from another epoch, and all would be old."""
+
 
 class Caretaker:
     """Erases and purges on behalf of an administrator, one thing at a time."""
@@ -90,13 +93,13 @@ class Caretaker:
             dry_run: Only count it.
 
         Raises:
-            Invalid: The instant is in the future.
+            Invalid: The instant is in the future, or the gallery's times do not count from 1970.
             Refusal: As `erase`.
         """
         self._service.check_reason(reason)
         if before > time.time():
             raise Invalid("that is in the future: all would be removed", field="before")
-        ids = await self._service.read_gallery(lambda: self._gallery.older_than(before, by=age))
+        ids = await self._service.read_gallery(lambda: self._old(before, age))
         what = {"before": before, "by": age, "count": len(ids), "dry_run": dry_run}
         await self._recorder.write("purge", by, what, reason)
         if dry_run:
@@ -129,6 +132,13 @@ class Caretaker:
         if person_ids:
             found |= {t.tracklet_id for t in self._gallery.filter(Filter(persons=list(person_ids)))}
         return sorted(found)
+
+    def _old(self, before: float, age: Age) -> list[str]:
+        """The tracklets that are older than an instant."""
+        last = self._gallery.info().last_time
+        if age == "seen" and last is not None and last < _FIRST_CREDIBLE:
+            raise Invalid("the gallery's times do not count from 1970; purge by 'stored'", field="by")
+        return self._gallery.older_than(before, by=age)
 
     def _is_there(self, item_id: str) -> bool:
         try:

@@ -25,6 +25,10 @@ COLOURS = {
 """One person each."""
 
 
+START = 1_700_000_000.0
+"""Unix time of the first."""
+
+
 def make_file(colour="red", size=(24, 48), form="JPEG", **saving) -> bytes:
     """A picture's file; `colour` is a name or three numbers."""
     buffer = io.BytesIO()
@@ -65,7 +69,7 @@ def make_embeddings() -> Embeddings:
         for number, camera in enumerate((1, 2, "roof")):
             modality = Modality.INFRARED if number else Modality.VISIBLE
             frames = (f"/secret/{name}/{number}.jpg",) * 3
-            time = person * 100.0 + number
+            time = START + person * 100.0 + number
             rows.append(Tracklet(f"{name}/{number}", frames, modality, person, camera, time))
             vectors.append(np.array(colour) + 8.0 * number)
     array = np.array(vectors, dtype=np.float32)

@@ -1,9 +1,11 @@
 import time
 
+import numpy as np
 import pytest
 
 from tapetum.search import Gallery
 from tapetum.server.audit import records_before
+from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 API = "/api/v1"
 
@@ -52,11 +54,11 @@ def test_one_item_is_erased(client, log):
 
 
 def test_what_is_old_is_purged(client, log):
-    wish = {"before": 150.0, "by": "seen"}
+    wish = {"before": 1_700_000_150.0, "by": "seen"}
     assert client.post(f"{API}/purge", json={**wish, "dry_run": True}).json() == {"count": 6, "done": False}
     assert client.post(f"{API}/purge", json=wish).json() == {"count": 6, "done": True}
     assert total(client) == 6
-    assert client.post(f"{API}/purge", json={"before": 150.0, "by": "stored"}).json()["count"] == 0
+    assert client.post(f"{API}/purge", json={"before": 1_700_000_150.0, "by": "stored"}).json()["count"] == 0
     assert actions(log)[:3] == ["purge", "purge", "purge_done"]
 
 
@@ -102,3 +104,13 @@ def test_erased_bytes_leave_the_disk(gallery, model, tmp_path, picture):
         assert client.post(f"{API}/erase", json={"person_ids": ["0"]}).json()["count"] == 3
     assert not any(b"picture of red/1" in f.read_bytes() for f in tmp_path.rglob("*") if f.is_file())
     place.close()
+
+
+def test_times_of_another_epoch_are_not_taken_for_old(client, gallery):
+    gallery.erase(tracklet_ids=[t.tracklet_id for t in gallery.filter()])
+    rows = TrackletSet("test", (Tracklet("a", (), Modality.VISIBLE, time=12.0),))
+    gallery.upsert(Embeddings(np.array([[1, 0, 0]], np.float32), rows, "colours"))
+    answer = client.post(f"{API}/purge", json={"before": 1_700_000_000.0})
+    assert (answer.status_code, answer.json()["field"]) == (422, "by")
+    assert total(client) == 1
+    assert client.post(f"{API}/purge", json={"before": 1.0, "by": "stored"}).json()["count"] == 0

@@ -72,7 +72,7 @@ def test_filters_hold(client):
     wish = {"item_id": "green/0", "top": 12}
     night = {**wish, "filters": {"modality": "infrared", "cameras": ["roof"]}}
     assert all(name.endswith("/2") for name in ids(client.post(f"{API}/search", json=night)))
-    late = {**wish, "filters": {"after": 300.0, "exclude_cameras": [1]}}
+    late = {**wish, "filters": {"after": 1_700_000_300.0, "exclude_cameras": [1]}}
     assert sorted(ids(client.post(f"{API}/search", json=late))) == ["yellow/1", "yellow/2"]
 
 
@@ -198,7 +198,7 @@ def test_cameras_and_info(client):
     info = client.get(f"{API}/info").json()
     assert (info["count"], info["model"], info["trained_on"]) == (12, "colours", "crayons")
     assert info["modalities"] == {"visible": 4, "infrared": 8}
-    assert (info["first_time"], info["last_time"]) == (0.0, 302.0)
+    assert (info["first_time"], info["last_time"]) == (1_700_000_000.0, 1_700_000_302.0)
     assert (info["calibrated"], info["audited"]) == (False, False)
 
 
