@@ -1,6 +1,13 @@
-"""What every gallery answers, whatever it is stored in. A new kind is one more entry of `KINDS`."""
+"""What every gallery answers, whatever it is stored in. A new kind is one more entry of `KINDS`.
+
+With TAPETUM_QDRANT_URL=http://HOST:PORT everything is asked of a real server too; a cluster takes options behind
+that, such as `?shards=2&replicas=2&consistency=1`. Collections whose names start with "tapetum-contract-" are
+made and dropped there.
+"""
 
 import itertools
+import os
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,20 +18,30 @@ from tapetum.evaluation import calibrate
 from tapetum.search import Filter, Gallery
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
-KINDS = ("memory", "numpy", "lancedb", "qdrant")
+SERVER = os.environ.get("TAPETUM_QDRANT_URL", "")
+KINDS = ("memory", "numpy", "lancedb", "qdrant", *(["qdrant-server"] if SERVER else []))
+
+
+def on_server(name: str) -> str:
+    """Address of a gallery on the server."""
+    url, _, options = SERVER.partition("?")
+    scheme = "qdrant+https" if url.startswith("https:") else "qdrant"
+    host = url.rpartition("://")[2].rstrip("/")
+    return f"{scheme}://{host}/{name}" + (f"?{options}" if options else "")
 
 
 @pytest.fixture(params=KINDS)
 def new_gallery(request, tmp_path):
     """A function that opens another empty gallery."""
     numbers = itertools.count()
-    if request.param == "qdrant":
+    if request.param.startswith("qdrant"):
         pytest.importorskip("qdrant_client")
     address = {
         "memory": "memory:",
         "numpy": f"numpy:{tmp_path}/g%d",
         "lancedb": f"{tmp_path}/g%d",
         "qdrant": "qdrant::memory:",
+        "qdrant-server": on_server(f"tapetum-contract-{uuid.uuid4().hex[:12]}-%d"),
     }[request.param]
     opened = []
 
@@ -34,6 +51,10 @@ def new_gallery(request, tmp_path):
 
     yield new
     for gallery in opened:
+        if request.param == "qdrant-server":
+            store = gallery._store
+            for number in store.numbers():
+                store.drop(f"{store.place.name}-{number}")
         gallery.close()
 
 

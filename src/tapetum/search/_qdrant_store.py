@@ -42,6 +42,7 @@ class Place:
         folder: Of a store without a server; None: in memory.
         shards: Into how many shards a new collection is divided; None: as the server does.
         replicas: How many copies of each there are; None: as the server does.
+        consistency: How many copies a writing waits for; None: as the server does.
         key: What the server wants to be told; None: nothing.
     """
 
@@ -51,6 +52,7 @@ class Place:
     folder: Path | None = None
     shards: int | None = None
     replicas: int | None = None
+    consistency: int | None = None
     key: str | None = None
 
 
@@ -201,6 +203,7 @@ class QdrantStore:
                 ),
                 shard_number=self.place.shards,
                 replication_factor=self.place.replicas,
+                write_consistency_factor=self.place.consistency,
                 on_disk_payload=True,
                 metadata=of.to_metadata(),
             )

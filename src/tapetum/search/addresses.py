@@ -24,6 +24,7 @@ QDRANT_KEY = "QDRANT_API_KEY"
 _SERVER = re.compile(r"qdrant(\+https)?://")
 _PORT = 6333
 _TRIAL_NAME = "tracklets"
+_NUMBERS = ("shards", "replicas", "consistency")
 _KNOWN = f"a folder, {MEMORY!r}, '{NUMPY}FOLDER', 'qdrant://HOST:PORT/NAME' or '{QDRANT}FOLDER'"
 
 
@@ -75,7 +76,7 @@ def _open_qdrant(address: str, create: bool) -> Gallery:
 
 
 def server_place(address: str) -> Place:
-    """Where `qdrant://HOST:PORT/NAME?shards=6&replicas=2` is; `qdrant+https://` is by TLS.
+    """Where `qdrant://HOST:PORT/NAME?shards=6&replicas=2&consistency=1` is; `qdrant+https://` is by TLS.
 
     Raises:
         ValueError: No host or name, a name that is no plain one, or an option that is unknown or no number.
@@ -90,8 +91,8 @@ def server_place(address: str) -> Place:
         raise ValueError(f"an address shows what it holds: give the server's key in {QDRANT_KEY}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for option, value in options.items():
-        if option not in ("shards", "replicas") or not value.isdecimal() or int(value) < 1:
-            raise ValueError(f"{address!r}: {option}={value}; expected shards=N or replicas=N")
+        if option not in _NUMBERS or not value.isdecimal() or int(value) < 1:
+            raise ValueError(f"{address!r}: {option}={value}; expected {'=N, '.join(_NUMBERS)}=N")
     numbers = {option: int(value) for option, value in options.items()}
     protocol = "https" if parts.scheme.endswith("+https") else "http"
     return Place(
@@ -100,5 +101,6 @@ def server_place(address: str) -> Place:
         url=f"{protocol}://{parts.hostname}:{parts.port or _PORT}",
         shards=numbers.get("shards"),
         replicas=numbers.get("replicas"),
+        consistency=numbers.get("consistency"),
         key=os.environ.get(QDRANT_KEY),
     )
