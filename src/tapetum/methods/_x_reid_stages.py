@@ -194,17 +194,24 @@ class NetworkStage(Stage):
             )
 
     def _memory_features(self, context: StageContext) -> tuple[Tensor, Tensor, Tensor]:
-        """Unit features `[N, D]`, labels and infrared mask of the training set, or of the share to be read."""
-        network, rows = self.network, []
+        """Unit features `[N, D]`, labels and infrared mask of the training set, or of the share."""
+        rows = []
         for batch in context.training_pass(self.config.memory_share):
-            kind = batch.clips.device.type
-            with torch.autocast(kind, torch.bfloat16, enabled=self.config.memory_precision == "bf16"):
-                encoded = network.encode_frames(batch.clips, with_patches=False)
-            p = encoded.p
-            made = p if self.config.memory_feature == "projected" else network.neck.normed(encoded.g, p)
-            rows.append((F.normalize(made, dim=1), batch.labels, batch.infrared))
+            rows.append((self._memory_rows(batch), batch.labels, batch.infrared))
         features, labels, infrared = zip(*processes.join_turns(rows), strict=True)
         return torch.cat(features), torch.cat(labels), torch.cat(infrared)
+
+    @torch.inference_mode()
+    def _memory_rows(self, batch: Batch) -> Tensor:
+        """Unit features `[B, D]` of a batch, by the same work as an embedding."""
+        network, config = self.network, self.config
+        kind = batch.clips.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=config.memory_precision == "bf16"):
+            encoded = network.encode_frames(batch.clips, with_patches=False)
+        p = encoded.p
+        return F.normalize(
+            p if config.memory_feature == "projected" else network.neck.normed(encoded.g, p), dim=1
+        )
 
 
 def _of_everyone(features: ClipFeatures, parts: int) -> ClipFeatures:
@@ -218,4 +225,3 @@ def _frame_loss(logits: Tensor, batch: Batch) -> Tensor:
     frames = batch.clips.shape[1]
     labels = batch.labels[:, None].expand(-1, frames).flatten()
     return identity_loss(logits, labels) / frames
-
