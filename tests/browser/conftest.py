@@ -175,7 +175,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser, address):
-    """Opens a page at a size and in colours; complaints of the browser, and requests to others, fail the test."""
+    """Opens a page; complaints of the browser, and requests to others, fail the test."""
     contexts, complaints = [], []
 
     def open_page(path="/", width=1280, height=860, tolerated=None, **wishes):

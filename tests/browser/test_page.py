@@ -66,11 +66,12 @@ def test_dropped_pictures_are_taken_as_what_is_chosen(opened, pictures):
     page.evaluate(
         """contents => {
             const transfer = new DataTransfer();
-            contents.forEach((content, i) => transfer.items.add(new File(
-                [Uint8Array.from(atob(content), c => c.charCodeAt(0))], `frame${i}.jpg`, {type: "image/jpeg"})));
-            for (const type of ["dragover", "drop"]) {
-                document.body.dispatchEvent(new DragEvent(type, {dataTransfer: transfer, bubbles: true, cancelable: true}));
-            }
+            contents.forEach((content, i) => {
+                const bytes = Uint8Array.from(atob(content), c => c.charCodeAt(0));
+                transfer.items.add(new File([bytes], `frame${i}.jpg`, {type: "image/jpeg"}));
+            });
+            const how = {dataTransfer: transfer, bubbles: true, cancelable: true};
+            for (const type of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(type, how));
         }""",
         content,
     )
@@ -137,9 +138,9 @@ def test_a_search_from_a_hit_follows_it(opened, pictures):
 def test_filters_time_window_and_unknown(opened, pictures):
     page = opened()
     search(page, pictures)
-    page.get_by_label("Infrared").first.check(force=True)
+    page.locator("[name=modality][value=infrared]").check(force=True)
     page.get_by_text("Time window").click()
-    page.get_by_label("From").fill("2026-02-26T02:00:00")  # 20:30 UTC of the day before
+    page.locator("[name=after]").fill("2026-02-26T02:00:00")  # 20:30 UTC of the day before
     page.get_by_text("How to answer").click()
     page.get_by_label("Unknown below").fill("99.9")
     page.get_by_label("Group by").select_option("camera")
@@ -150,7 +151,7 @@ def test_filters_time_window_and_unknown(opened, pictures):
     assert min(times) >= 1_772_051_400
     assert page.locator(".hits .modality.visible").count() == 0
     page.reload()
-    assert page.get_by_label("From").input_value() == "2026-02-26T02:00:00"
+    assert page.locator("[name=after]").input_value() == "2026-02-26T02:00:00"
 
 
 def test_times_are_the_viewers_own(opened):
@@ -176,14 +177,16 @@ def test_hits_are_compared_side_by_side(opened, pictures):
     page = opened()
     search(page, pictures)
     for rank in (1, 4):
-        page.get_by_label(f"Compare hit {rank}").check(force=True)
+        page.get_by_label(f"Compare hit {rank}", exact=True).check(force=True)
     page.locator("[data-compare]").click()
     dialog = page.locator("#compare[open]")
     dialog.wait_for()
     assert dialog.locator("figure").count() == 3
     loaded(page)
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("[...document.querySelectorAll('#compare figure')].every(f => f.dataset.at === '1')")
+    page.wait_for_function(
+        "[...document.querySelectorAll('#compare figure')].every(f => f.dataset.at === '1')"
+    )
     keep(page, "compare")
     page.keyboard.press("Escape")
     assert page.locator("#compare[open]").count() == 0
@@ -214,7 +217,7 @@ def test_all_is_reached_by_the_keyboard(opened, pictures):
     page.keyboard.press("w")
     assert page.get_by_label("Hit 1 is wrong").is_checked()
     page.keyboard.press("c")
-    assert page.get_by_label("Compare hit 1").is_checked()
+    assert page.get_by_label("Compare hit 1", exact=True).is_checked()
     page.keyboard.press("Enter")
     page.locator("#compare[open] figure").first.wait_for()
     page.keyboard.press("Escape")
@@ -240,7 +243,8 @@ def test_focus_is_always_seen(opened, pictures):
                 const at = document.activeElement, box = at.closest("label") ?? at;
                 const ringed = [at, box, at.closest(".drop, .segments label")].some(
                     each => each && getComputedStyle(each).outlineStyle !== "none");
-                return ringed || at === document.body || at.matches(".pin") ? null : at.outerHTML.slice(0, 120);
+                const fine = ringed || at === document.body || at.matches(".pin");
+                return fine ? null : at.outerHTML.slice(0, 120);
             }"""
         )
         assert unseen is None

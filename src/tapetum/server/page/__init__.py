@@ -1,4 +1,4 @@
-"""The page: search in a browser. Templates and files in this folder, no build step, nothing from elsewhere."""
+"""The page: search in a browser. Templates and files lie here; no build step, nothing from elsewhere."""
 
 from tapetum.server.page.mounting import add_page
 

@@ -45,6 +45,8 @@ class Answering:
             Refusal: The gallery cannot answer now.
         """
         case = self._cases.get(case_id, by)
+        if not case.shown_ids:
+            return case
         with refusing():
             gone = await self._service.reads.run(lambda: self._missing(case.shown_ids))
         return case.without(gone)

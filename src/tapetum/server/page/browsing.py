@@ -29,9 +29,7 @@ class Browsing:
         where = read_where(request.query_params)
         number = read_page(request.query_params)
         limit = min(PAGE, self._service.settings.limits.page)
-        page = await self._service.items(
-            where.filter(), by=user, offset=(number - 1) * limit, limit=limit
-        )
+        page = await self._service.items(where.filter(), by=user, offset=(number - 1) * limit, limit=limit)
         return self._pages.show(
             request,
             "gallery.html",

@@ -109,7 +109,11 @@ def case_archive(case: Case, page: bytes, *, by: User, at: float) -> bytes:
     facts = json.dumps(dict(case_facts(case, by=by, at=at)), indent=2)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in (("case.html", page), ("hits.csv", case_table(case)), ("case.json", facts.encode())):
+        for name, content in (
+            ("case.html", page),
+            ("hits.csv", case_table(case)),
+            ("case.json", facts.encode()),
+        ):
             entry = zipfile.ZipInfo(name, time.gmtime(at)[:6])
             entry.external_attr = 0o600 << 16
             archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
@@ -119,7 +123,9 @@ def case_archive(case: Case, page: bytes, *, by: User, at: float) -> bytes:
 def _query_text(case: Case) -> str:
     if not case.queries:
         return f"tracklet {case.form.item_id} of the gallery"
-    counts = [f"{query.pictures} uploaded picture(s), {', '.join(query.modalities)}" for query in case.queries]
+    counts = [
+        f"{query.pictures} uploaded picture(s), {', '.join(query.modalities)}" for query in case.queries
+    ]
     digests = [digest for query in case.queries for digest in query.digests]
     return f"{'; '.join(counts)}; SHA-256 {', '.join(digests)}"
 

@@ -12,10 +12,10 @@ from tapetum.server.page.case_files import CasePictures, case_archive, case_fact
 from tapetum.server.page.cases import Case
 from tapetum.server.page.rendering import Pages
 from tapetum.server.page.scores import shown_hits
-from tapetum.server.routes.parts import Viewer
 from tapetum.server.page.sheets import spread
 from tapetum.server.page.timeline import draw_timeline
 from tapetum.server.refusals import NotFound, refusing
+from tapetum.server.routes.parts import Viewer
 from tapetum.server.service import SearchService
 from tapetum.server.users import User
 

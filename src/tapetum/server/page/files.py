@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from collections.abc import Iterator
 
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles

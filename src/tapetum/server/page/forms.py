@@ -110,7 +110,7 @@ class SearchForm:
     reason: str = ""
 
     def by_item(self, item_id: str) -> SearchForm:
-        """The same search, by a tracklet of the gallery instead; marks were of another query and are dropped."""
+        """The same search, by a tracklet of the gallery instead; marks of another query are dropped."""
         return replace(self, query_ids=(), item_id=item_id, right=(), wrong=())
 
     def by_upload(self, query_id: str) -> SearchForm:
@@ -181,7 +181,6 @@ def read_where(fields: Fields) -> Where:
         after=read_time(_text(fields, "after"), "after"),
         before=read_time(_text(fields, "before"), "before"),
     )
-
 
 
 def read_page(fields: Fields) -> int:

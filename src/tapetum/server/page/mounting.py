@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
+from tapetum.server.page.answering import Answering
 from tapetum.server.page.browsing import Browsing
 from tapetum.server.page.exporting import Exporting
 from tapetum.server.page.files import StaticFolder, static_address
 from tapetum.server.page.rendering import Pages
-from tapetum.server.page.answering import Answering
 from tapetum.server.page.routing import PageRoute
 from tapetum.server.page.searching import Searching
 from tapetum.server.page.showing import Showing

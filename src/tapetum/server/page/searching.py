@@ -65,9 +65,7 @@ class Searching:
             return RedirectResponse(address, 303)
         shown = await self._shown(case.form, case, user)
         headers = {"HX-Push-Url": address}
-        return self._pages.show(
-            request, "answer.html", user=user, headers=headers, is_fragment=True, **shown
-        )
+        return self._pages.show(request, "answer.html", user=user, headers=headers, is_fragment=True, **shown)
 
     async def choose(self, request: Request, user: Operator) -> Response:
         """The form for pictures, for browsers without scripts."""

@@ -1,4 +1,4 @@
-"""Sheets: pictures of a tracklet side by side in one file, so that playing them asks the service only once."""
+"""Sheets: pictures of a tracklet side by side in one file, so that the service is asked once to play them."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from tapetum.server.page.files import static_file
-from tapetum.server.routes.parts import Viewer
 from tapetum.server.page.sheets import draw_sheet
 from tapetum.server.refusals import NotFound, refusing
+from tapetum.server.routes.parts import Viewer
 from tapetum.server.service import SearchService
 
 FILM = 4

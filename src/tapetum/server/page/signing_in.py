@@ -40,9 +40,7 @@ class SigningIn:
             await log_in(request, response, str(fields.get("token", "")).strip())
         except NotKnown as refusal:
             problem = problem_text(refusal)
-            return self._pages.show(
-                request, "login.html", user=None, status=401, next=after, problem=problem
-            )
+            return self._pages.show(request, "login.html", user=None, status=401, next=after, problem=problem)
         return response
 
     async def sign_out(self, request: Request) -> Response:

@@ -74,7 +74,9 @@ def filled_gallery():
     gallery = Gallery.open("memory:")
     pictures = [[picture(n // 4, n % 2 == 0)] * (1 + n % 4) for n in range(len(rows))]
     pictures[-1] = []
-    gallery.upsert(Embeddings(vectors, TrackletSet("walls", rows), "model-of-brightness"), thumbnails=pictures)
+    gallery.upsert(
+        Embeddings(vectors, TrackletSet("walls", rows), "model-of-brightness"), thumbnails=pictures
+    )
     return gallery
 
 

@@ -17,7 +17,9 @@ def case(*hits, least=None, where=None):
     result = SearchResult(hits, False, 9, recall=0.97, min_probability=least)
     form = SearchForm(item_id="q", min_probability=least, reason="case 7", wrong=("w",))
     ask = Ask(item_id="q", filters=where or Filter())
-    return Case(form, ask, Answer(result, Modality.VISIBLE, result.manner, 1.0), ANNA, INFO, asked_at=1_772_000_000.0)
+    return Case(
+        form, ask, Answer(result, Modality.VISIBLE, result.manner, 1.0), ANNA, INFO, asked_at=1_772_000_000.0
+    )
 
 
 def test_cells_are_no_formulas():

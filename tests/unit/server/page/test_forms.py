@@ -6,7 +6,11 @@ from tapetum.server.refusals import Invalid
 
 
 def fields(**given):
-    pairs = [(name, value) for name, values in given.items() for value in ([values] if isinstance(values, str) else values)]
+    pairs = [
+        (name, value)
+        for name, values in given.items()
+        for value in ([values] if isinstance(values, str) else values)
+    ]
     return FormData(pairs)
 
 
@@ -57,7 +61,8 @@ def test_pictures_stand_before_an_item():
 
 
 @pytest.mark.parametrize(
-    "given", [{"top": "1.5"}, {"prior": "0"}, {"prior": "100"}, {"prior": "nan"}, {"after": "nan"}, {"group": "hat"}]
+    "given",
+    [{"top": "1.5"}, {"prior": "0"}, {"prior": "100"}, {"prior": "nan"}, {"after": "nan"}, {"group": "hat"}],
 )
 def test_values_that_do_not_fit_are_named(given):
     with pytest.raises(Invalid) as refused:

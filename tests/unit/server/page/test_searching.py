@@ -2,13 +2,19 @@
 
 import html
 import re
+from html.parser import HTMLParser
 
 import pytest
 
 
 def hit_ids(text):
     """Tracklets of an answer in its order."""
-    return [html.unescape(found) for found in re.findall(r'name="compare" value="\d+"[^>]*>.*?name="from_hit" value="([^"]*)"', text, re.S)]
+    return [
+        html.unescape(found)
+        for found in re.findall(
+            r'name="compare" value="\d+"[^>]*>.*?name="from_hit" value="([^"]*)"', text, re.S
+        )
+    ]
 
 
 @pytest.fixture
@@ -25,18 +31,43 @@ def search(client, script=True, **fields):
 
 def test_the_page_shows_what_can_be_filled_in(client):
     text = client.get("/").text
-    for name in ("modality", "cameras", "exclude_cameras", "after", "before", "top", "rerank", "group", "reason"):
+    for name in (
+        "modality",
+        "cameras",
+        "exclude_cameras",
+        "after",
+        "before",
+        "top",
+        "rerank",
+        "group",
+        "reason",
+    ):
         assert f'name="{name}"' in text
     assert "Who are you looking for?" in text
     assert 'aria-current="page"' in text
 
 
+class Tags(HTMLParser):
+    """Collects the tags of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
 def test_nothing_is_inline_and_nothing_comes_from_elsewhere(client):
-    for address in ("/", "/gallery", "/login", "/upload"):
-        text = client.get(address).text
-        assert not re.search(r"<script(?![^>]*\ssrc=)", text)
-        assert not re.search(r"<style|\sstyle=|\son\w+=|hx-on|javascript:", text)
-        assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text)
+    for address in ("/", "/gallery", "/?item=walker/0-0", "/upload"):
+        for tag, attributes in Tags(client.get(address).text).found:
+            assert tag != "style"
+            assert tag != "script" or attributes["src"].startswith("/static/")
+            for name, value in attributes.items():
+                assert name != "style"
+                assert not name.startswith(("on", "hx-on"))
+                assert name not in ("src", "href", "action") or re.match(r"/(?!/)|#", value)
 
 
 def test_an_upload_is_searched_by(client, query):
@@ -115,7 +146,7 @@ def test_reranking_is_said(client, query):
 @pytest.mark.parametrize(
     "fields",
     [
-        {},
+        {"item_id": ""},
         {"top": "many"},
         {"top": "0"},
         {"after": "soon"},
@@ -128,7 +159,7 @@ def test_reranking_is_said(client, query):
     ],
 )
 def test_what_does_not_fit_is_said_in_the_page(client, fields):
-    given = {"item_id": "walker/0-0", **fields} if fields else {}
+    given = {"item_id": "walker/0-0", **fields}
     fragment = search(client, **given)
     assert fragment.status_code in (404, 422)
     assert 'role="alert"' in fragment.text
@@ -178,7 +209,9 @@ def test_what_was_erased_is_not_shown_again(client, gallery, query):
 
 
 def test_uploads_without_scripts_lead_on_to_the_search(client, drawn):
-    moved = client.post("/upload", files=[("files", ("a.jpg", drawn(1)))], data={"kind": "images", "modality": "auto"})
+    moved = client.post(
+        "/upload", files=[("files", ("a.jpg", drawn(1)))], data={"kind": "images", "modality": "auto"}
+    )
     assert moved.status_code == 303
     assert 'name="query_id"' in client.get(moved.headers["location"]).text
 

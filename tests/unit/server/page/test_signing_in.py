@@ -118,5 +118,7 @@ def test_searches_and_exports_are_recorded(operator, tmp_path):
     lines = (tmp_path / "audit.jsonl").read_text("utf-8").splitlines()
     done = [json.loads(line) for line in lines]
     exports = [each for each in done if each.get("action") == "export"]
-    assert [(each["user"], each["reason"], each["kind"]) for each in exports] == [("operator", "case 7", "csv")]
+    assert [(each["user"], each["reason"], each["kind"]) for each in exports] == [
+        ("operator", "case 7", "csv")
+    ]
     assert len(exports[0]["ids"]) == 20
