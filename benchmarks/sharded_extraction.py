@@ -3,10 +3,10 @@
     python benchmarks/sharded_extraction.py clip-baseline --preset paper --tracklets 48 --threads 2 [--ray]
 
 Drawn crops (JPEG of quality 95) are embedded three ways in turn: by `tapetum.embed` over all of them, by
-`tapetum extract` in one process (planning, reading, writing and verifying included; digests of files too), and
-where asked for by tasks of a Ray cluster that runs throughout. Medians of wall and processor seconds. The
-"share" is what a way takes in parts of the plain loop's time on the same clips: 1.05 is 5 % more. Ray's workers
-load the model once before the first round counts; their processor seconds are not seen from here.
+`tapetum extract` in one process (planning, reading, digests, writing and verifying included), and where
+asked for by tasks of a Ray cluster that runs throughout. Medians of wall and processor seconds. The
+"share" is what a way takes in parts of the plain loop's time on the same clips: 1.05 is 5 % more. Ray's
+workers load the model once before the first round counts; their processor seconds are not seen here.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class RemoteAddress:
         """
         found = _OPTIONS.search(address)
         options = found[0] if found else ""
-        path = address.removeprefix(SCHEME).removesuffix(options).strip("/")
+        path = address.removeprefix(SCHEME).removesuffix(options).rstrip("/")
         bucket = path.partition("/")[0]
         if not bucket or not address.startswith(SCHEME):
             raise ValueError(f"{address!r}: expected s3://BUCKET/KEY")
@@ -146,9 +146,12 @@ def copy_to(address: str, place: Path) -> Path:
     found = look_at(address)
     if found is None:
         raise FileNotFoundError(errno.ENOENT, "no such file in object storage", address)
-    with place.open("wb") as file, _asking(address) as (storage, path):
-        with storage.open_input_stream(path) as stream:
-            shutil.copyfileobj(stream, file, _BLOCK)
+    with (
+        _asking(address) as (storage, path),
+        storage.open_input_stream(path) as stream,
+        place.open("wb") as file,
+    ):
+        shutil.copyfileobj(stream, file, _BLOCK)
     if place.stat().st_size != found.size:
         raise OSError(errno.EIO, f"changed while it was copied: expected {found.size} bytes", address)
     os.utime(place, ns=(found.changed_ns, found.changed_ns))
@@ -164,8 +167,8 @@ def _asking(address: str) -> Iterator[tuple[Any, str]]:
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, "no such file in object storage", address) from None
     except OSError as error:
-        if error.filename is not None:
-            raise
+        if error.filename is not None or error.errno == errno.ENOSPC:
+            raise  # of this machine's disk
         reason = str(error).partition("\n")[0]
         raise OSError(error.errno or errno.EIO, f"object storage: {reason}", address) from error
 
@@ -193,5 +196,6 @@ def _connect(endpoint: str, region: str | None, attempts: int, key_id: str | Non
         connect_timeout=_CONNECT_S,
         request_timeout=_REQUEST_S,
         retry_strategy=AwsStandardS3RetryStrategy(max_attempts=attempts),
+        allow_delayed_open=True,  # small files by one request, which no cut-off leaves half done
         **where,
     )

@@ -60,8 +60,10 @@ class _Handler(BaseHTTPRequestHandler):
         return bucket, key, parse_qs(found.query, keep_blank_values=True)
 
     def _body(self) -> bytes:
-        length = int(self.headers.get("Content-Length") or 0)
-        content = self.rfile.read(length)
+        if "chunked" in (self.headers.get("Transfer-Encoding") or ""):
+            content = self._chunks()
+        else:
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         coded = "aws-chunked" in (self.headers.get("Content-Encoding") or "")
         if not coded and not (self.headers.get("x-amz-content-sha256") or "").startswith("STREAMING"):
             return content
@@ -73,6 +75,15 @@ class _Handler(BaseHTTPRequestHandler):
                 return found
             found += content[end + 2 : end + 2 + size]
             place = end + 4 + size
+
+    def _chunks(self) -> bytes:
+        found = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            found += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return found
 
     def _answer(self, code: int, content: bytes = b"", **headers: str) -> None:
         self.send_response(code)
@@ -197,9 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
                 f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
                 f'<ETag>"x"</ETag><Size>{len(content)}</Size></Contents>'
             )
-        common = "".join(
-            f"<CommonPrefixes><Prefix>{escape(f)}</Prefix></CommonPrefixes>" for f in folders
-        )
+        common = "".join(f"<CommonPrefixes><Prefix>{escape(f)}</Prefix></CommonPrefixes>" for f in folders)
         self._xml(
             f"<ListBucketResult><Name>{bucket}</Name><Prefix>{escape(prefix)}</Prefix>"
             f"<KeyCount>{len(files) + len(folders)}</KeyCount><MaxKeys>1000</MaxKeys>"

@@ -45,8 +45,8 @@ def extract(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="FORMAT:ROOT, manifest:FILE, crops:PLACE, video:FILE?tracks=FILE or webdataset:FILES; may be "
-            "repeated. Without it the plan in OUT is worked on."
+            help="FORMAT:ROOT, manifest:FILE, crops:PLACE, video:FILE?tracks=FILE or webdataset:FILES; may "
+            "be repeated. Without it the plan in OUT is worked on."
         ),
     ] = None,
     split: SplitOption = "test",
@@ -56,7 +56,9 @@ def extract(
         Files, typer.Option(help="stat: changed pictures are noticed; names: they are not looked at.")
     ] = Files.STAT,
     thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Keep thumbnails for galleries.")] = False,
-    plan_only: Annotated[bool, typer.Option("--plan-only", help="Cut the data into shards, and stop.")] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Cut the data into shards, and stop.")
+    ] = False,
     workers: Annotated[
         int, typer.Option(min=0, help="Processes; 0: this one. With --ray: tasks at a time, 0: all it has.")
     ] = 0,
@@ -227,7 +229,9 @@ def _tell_collected(found: Collection) -> None:
     if found.missing:
         note(f"{len(found.missing)} shards are not finished and were left out")
     if found.problems:
-        note(f"{len(found.problems)} tracklets or files could not be embedded, or not wholly (--failures FILE)")
+        note(
+            f"{len(found.problems)} tracklets or files could not be embedded, or not wholly (--failures FILE)"
+        )
 
 
 def _write_failures(file: Path, problems: Sequence[Problem]) -> None:

@@ -45,7 +45,7 @@ def plan(
     precision: PrecisionOption = Precision.FLOAT32,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Estimate hours, storage, memory, network and search of an extraction, with the formula of each figure."""
+    """Estimate hours, storage, memory, network and search of an extraction, with the formula of each."""
     from tapetum.scale import open_store
     from tapetum.scale.planner import (
         Workload,
@@ -100,7 +100,9 @@ def _name(model: str | None, loaded: TrainedModel | None) -> str | None:
 
 def _show(figures: list[Estimate], rates: Rates, *, as_json: bool) -> None:
     if as_json:
-        print_json([{"what": f.what, "value": f.value, "unit": f.unit, "formula": f.formula} for f in figures])
+        print_json(
+            [{"what": f.what, "value": f.value, "unit": f.unit, "formula": f.formula} for f in figures]
+        )
         return
     table = Table(Column("what"), Column("figure", justify="right"), Column("unit"), Column("from"), box=None)
     for figure in figures:

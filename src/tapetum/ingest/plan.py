@@ -31,7 +31,7 @@ class Plan:
     Attributes:
         size: Height, width and frames of a clip.
         sampling: How frames are chosen from a part of a tracklet.
-        thumbnails: Whether thumbnails are made; nobody need look for the best pictures where they are not kept.
+        thumbnails: Whether thumbnails are made; if not, nobody looks for the best pictures.
     """
 
     size: Preprocessing

@@ -1,7 +1,7 @@
 """Tar archives in WebDataset's manner: files of one sample share their name up to its first dot.
 
-`KEY.jpg` is a frame, `KEY.000.jpg`, `KEY.001.jpg` are several; `KEY.json` says who, where and when. A sample is
-a tracklet, unless its JSON names one: then the samples that name the same, one after the other, are it.
+`KEY.jpg` is a frame, `KEY.000.jpg`, `KEY.001.jpg` are several; `KEY.json` says who, where and when. A sample
+is a tracklet, unless its JSON names one: then the samples that name the same, one after the other, are it.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def expand_tars(pattern: str) -> list[str]:
         DataError: The pattern has a * and there is no such file, or a name does not end in .tar.
     """
     found: list[str] = []
-    for text in _without_braces(pattern):
-        if not _WILD.search(text):
+    for text in [pattern] if Path(pattern).is_file() else _without_braces(pattern):
+        if not _WILD.search(text) or Path(text).is_file():
             found.append(text)
         elif is_remote(text):
             head = text[: _WILD.search(text).start()].rpartition("/")[0]  # type: ignore[union-attr]
@@ -91,7 +91,9 @@ def expand_tars(pattern: str) -> list[str]:
         raise DataError(f"{pattern}: no such files")
     for tar in found:
         if not tar.endswith(TAR_ENDING):
-            raise DataError(f"{tar}: expected a name ending in {TAR_ENDING}; compressed archives are not read")
+            raise DataError(
+                f"{tar}: expected a name ending in {TAR_ENDING}; compressed archives are not read"
+            )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of any size: data cut into shards with keys, workers that may be killed, galleries loaded in bulk."""
+"""Embeddings of any size: data cut into shards with keys, workers that may be killed, loading in bulk."""
 
 from tapetum.scale.collecting import Collection, collect_embeddings, collect_into_gallery, problems_of
 from tapetum.scale.extraction import extract

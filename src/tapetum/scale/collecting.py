@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapetum.embedding_files import refuse_to_replace, save_embeddings
 from tapetum.errors import DataError
@@ -19,7 +20,7 @@ from tapetum.scale.shards import Shard
 from tapetum.scale.store import Store
 from tapetum.search.gallery import Gallery
 from tapetum.search.storing import refuse_other_model
-from tapetum.types import Embeddings, TrackletSet
+from tapetum.types import Embeddings, Tracklet, TrackletSet
 
 COMMIT = 16_384
 """Rows that are given to a gallery at a time, at least; whole shards."""
@@ -37,7 +38,7 @@ class Collection:
         new: Of those, how many the gallery did not have.
         unchanged: How many it had already, made from the same content.
         missing: Shards that are not finished.
-        problems: What in finished shards could not be embedded, or not all of it, and what could not be planned.
+        problems: What in finished shards could not be embedded, or not all of it, or not be planned.
         seconds: Spent on giving rows to the gallery.
     """
 
@@ -97,7 +98,8 @@ def collect_embeddings(
     refuse_to_replace(place, overwrite)
     plan = read_plan(store)
     found = _looked_through(store, plan, partial=partial)
-    vectors, tracklets = [], []
+    vectors: list[NDArray[np.float32]] = []
+    tracklets: list[Tracklet] = []
     for number, result in enumerate(results_of(store, plan.shards), start=1):
         if len(result):
             vectors.append(result.vectors)
@@ -125,7 +127,7 @@ def collect_into_gallery(
     at_most: float | None = None,
     progress: Progress | None = None,
 ) -> Collection:
-    """Put the rows of all shards into a gallery, by few large writings; shards that are there are passed over.
+    """Put the rows of all shards into a gallery by few large writings, those that are not there yet.
 
     Called again after it was cut off, it goes on: rows that the gallery has already, made from the same
     content, are not given again, and what is given twice is there once.

@@ -18,7 +18,7 @@ def name_hash(name: str) -> int:
 
 
 def cut(drafts: Iterable[Draft], size: int) -> Iterator[list[Draft]]:
-    """The tracklets in their order, `size` of them at a time on average, at least half and at most twice that.
+    """The tracklets in their order, `size` at a time on average, at least half and at most twice that.
 
     After `size / 2` tracklets, a piece ends with the first whose name has a digest divisible by about
     `size / 2`. One tracklet more or less changes the piece it is in, seldom the next.

@@ -38,7 +38,7 @@ def extract(
         out: Where `plan_extraction` put its plan: a folder, or an address in object storage.
         model: Run folder or model file.
         part: Number of this worker, from 0 on, and how many there are that do not know of each other.
-        workers: Processes of this machine; 0: this one alone. Under Ray: tasks at a time; 0: as it has room for.
+        workers: Processes; 0: this one alone. Under Ray: tasks at a time; 0: as it has room for.
         ray: Address of a Ray cluster, or "local"; None: without Ray.
         device: Where the model computes.
         batch_size: Clips in a batch.

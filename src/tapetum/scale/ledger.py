@@ -26,7 +26,7 @@ class ExtractionReport:
         new_rows: Embeddings in the files of those that were made.
         size: Bytes of the files of both.
         failed: Shards that failed, with the reason of each.
-        problems: Tracklets, lines and files in finished shards that could not be embedded, or not all of them.
+        problems: What of finished shards could not be embedded, or not all of it.
         encoding_s: Seconds that the model took, of all workers together.
         seconds: Seconds since the beginning.
         stopped: Why the rest was not tried; "" where it was.

@@ -174,7 +174,6 @@ def _clips(model: TrainedModel) -> Plan:
     return Plan(model.preprocessing, model.sampling)
 
 
-
 def _listed_source(address: str, split: str, read_data: ReadData) -> tuple[Source, str]:
     """A source whose tracklets are listed here, and what its data is called."""
     if address.startswith(f"{CROPS}:"):

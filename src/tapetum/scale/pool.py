@@ -1,4 +1,4 @@
-"""Several processes of this machine that turn shards into files; one that is killed costs its shard some time."""
+"""Several processes of this machine that turn shards into files; one that is killed costs some time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Any
 
 from tapetum.scale.ledger import Ledger
 from tapetum.scale.shards import Shard
@@ -73,12 +74,12 @@ class _Pool:
         """Until every shard has an outcome, or no more are begun and those begun are finished."""
         while not self._is_finished():
             self._fill()
-            sentinels = {seat.process.sentinel: number for number, seat in self._seats.items()}
-            talking = {seat.connection: number for number, seat in self._seats.items()}
-            for ready in wait([*talking, *sentinels], timeout=_PATIENCE_S):
-                number = talking.get(ready) if isinstance(ready, Connection) else sentinels.get(ready)
-                if number is not None and number in self._seats:
-                    self._hear(number)
+            found: dict[Any, int] = {}
+            for number, seat in self._seats.items():
+                found[seat.connection] = found[seat.process.sentinel] = number
+            for ready in wait([*found], timeout=_PATIENCE_S):
+                if found[ready] in self._seats:
+                    self._hear(found[ready])
 
     def _is_finished(self) -> bool:
         is_working = any(seat.shard is not None for seat in self._seats.values())

@@ -1,4 +1,4 @@
-"""Which part of the work is that of this process, where a launcher started several that do not know each other."""
+"""Which part of the work is that of this process, where several were started that do not know each other."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ def part_of(text: str | None, environment: Mapping[str, str]) -> tuple[int, int]
 
     >>> part_of("2/8", {}), part_of(None, {"RANK": "1", "WORLD_SIZE": "4"}), part_of(None, {})
     ((2, 8), (1, 4), (0, 1))
-    >>> part_of(None, {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "5", "SLURM_ARRAY_TASK_COUNT": "3"})
-    (2, 3)
 
     Raises:
         ValueError: It is of another form, or the number is not below the count.

@@ -1,7 +1,7 @@
 """Shards as tasks of Ray: on this machine, or on a cluster whose machines share the extraction's place.
 
-Tasks, not actors, and each asks for a part of a processor: an actor that asks for a whole one on a small machine
-waits for ever for what its driver holds. Whether the cluster starts a task at all is tried first.
+Tasks, not actors, and each asks for a part of a processor: an actor that asks for a whole one on a small
+machine waits for ever for what its driver holds. Whether the cluster starts a task at all is tried first.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _work(job: Job, shard: Shard) -> Outcome:
 
 
 def _share(ray: Any, job: Job, at_once: int) -> dict[str, float]:
-    """How many tasks at a time, and what each asks for: half of what would fill the cluster, so all begun run."""
+    """How many tasks at a time, and what each asks for: half of what would fill the cluster."""
     found = ray.cluster_resources()
     processors, devices = float(found.get("CPU", 0)), float(found.get("GPU", 0))
     uses_device = job.device != "cpu" and devices > 0

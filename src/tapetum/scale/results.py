@@ -1,4 +1,4 @@
-"""Embeddings of a shard as one Parquet file, which says itself whether it is whole and of which shard it is."""
+"""Embeddings of a shard as one Parquet file, which says whether it is whole and of which shard it is."""
 
 from __future__ import annotations
 
@@ -59,7 +59,16 @@ class ShardResult:
     def digest(self) -> str:
         """SHA-256 of all that is stored but the figures of the work."""
         rows = [
-            [t.tracklet_id, list(t.frames), t.modality.value, t.person_id, t.camera_id, _seconds(t), t.part, content]
+            [
+                t.tracklet_id,
+                list(t.frames),
+                t.modality.value,
+                t.person_id,
+                t.camera_id,
+                _seconds(t),
+                t.part,
+                content,
+            ]
             for t, content in zip(self.tracklets, self.contents, strict=True)
         ]
         problems = [[p.item, p.kind, p.reason] for p in self.problems]

@@ -1,4 +1,4 @@
-"""Where an extraction's files lie: a folder of this machine, or object storage; each is written whole or not."""
+"""Where an extraction's files lie: a folder or object storage; each is written whole or not at all."""
 
 from __future__ import annotations
 

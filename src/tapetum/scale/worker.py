@@ -81,7 +81,7 @@ class Outcome:
 
 
 class ShardWorker:
-    """A model and a place for results; `work` may be called for any shard, in any order, any number of times."""
+    """A model and a place for results; `work` may be called for any shard, in any order, repeatedly."""
 
     def __init__(self, job: Job, *, store: Store | None = None, encoder: ClipEncoder | None = None) -> None:
         """Load the model and read the plan.
@@ -148,7 +148,9 @@ class ShardWorker:
             batches = ClipBatches(self._encoder, self.job.batch_size)
             self._embed(found, shard, batches, rows)
             if self._recipe.files == "names" and not len(rows) and rows.failed:
-                raise DataError(f"nothing of it can be read: {rows.problems[0].item}: {rows.problems[0].reason}")
+                raise DataError(
+                    f"nothing of it can be read: {rows.problems[0].item}: {rows.problems[0].reason}"
+                )
             if rows.problems:
                 found.check([problem.item for problem in rows.problems])
         facts = {
@@ -229,7 +231,7 @@ class _Rows:
             tracklets=tuple(self.tracklets),
             contents=tuple(self.contents),
             thumbnails=tuple(self.thumbnails),
-            problems=tuple(self.problems),
+            problems=tuple(sorted(self.problems, key=lambda problem: problem.item)),
             facts=facts,
         )
 

@@ -42,8 +42,8 @@ class Place:
         folder: Of a store without a server; None: in memory.
         shards: Into how many shards a new collection is divided; None: as the server does.
         replicas: How many copies of each there are; None: as the server does.
-        consistency: How many copies a writing waits for; None: as the server does.
         key: What the server wants to be told; None: nothing.
+        consistency: How many copies a writing waits for; None: as the server does.
     """
 
     uri: str
@@ -52,8 +52,8 @@ class Place:
     folder: Path | None = None
     shards: int | None = None
     replicas: int | None = None
-    consistency: int | None = None
     key: str | None = None
+    consistency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,9 @@ def test_workers_of_an_array_share_a_plan(ask, run, data, tmp_path, monkeypatch)
     monkeypatch.setenv("WORLD_SIZE", "2")
     refused = ask("extract", run, "--data", data, "--out", out)
     assert (refused.code, "plan once with --data and --plan-only" in refused.err) == (1, True)
-    made = ask("extract", run, "--data", data, "--out", out, "--shard-of", "all", "--plan-only", "--shard-size", 2)
+    made = ask(
+        "extract", run, "--data", data, "--out", out, "--shard-of", "all", "--plan-only", "--shard-size", 2
+    )
     assert (made.code, "planned" in made.out, "embeddings" in made.out) == (0, True, False)
     first = ask("extract", run, "--out", out)
     missing = ask("collect", out, "--to", tmp_path / "e")
@@ -68,7 +70,11 @@ def test_what_failed_is_listed_and_strict_makes_it_an_error(ask, run, tmp_path):
     assert "would end with this command" in ask("collect", out, "--gallery", "memory:").err
     (folder / "bad/1.jpg").write_bytes(b"changed")
     anew = ask(*command)
-    assert (anew.code, "cannot read a picture" in anew.err, "0 of them finished before" in anew.out) == (0, True, True)
+    assert (anew.code, "cannot read a picture" in anew.err, "0 of them finished before" in anew.out) == (
+        0,
+        True,
+        True,
+    )
 
 
 def test_an_extraction_is_planned_on_paper_and_compared(ask, run, extracted, tmp_path):

@@ -99,7 +99,7 @@ def test_nothing_is_stored_where_a_shard_is_damaged_or_an_identifier_occurs_twic
     twice = open_store(tmp_path / "twice")
     plan_extraction([f"webdataset:{tmp_path}/{f}/a.tar?name=n" for f in ("one", "two")], model, twice)
     extract(twice.address, str(model_file))
-    with pytest.raises(DataError, match="'n/a/0000' is in .* and in"):
+    with pytest.raises(DataError, match=r"'n/a/0000' is in .* and in"):
         collect_into_gallery(twice, gallery)
     with pytest.raises(DataError, match="expected different ones"):
         collect_embeddings(twice, tmp_path / "e")

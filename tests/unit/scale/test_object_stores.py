@@ -19,6 +19,7 @@ def test_an_extraction_from_and_to_object_storage(storage, uploaded, model, mode
     report = extract("s3://shed/out", str(model_file))
     assert (report.done, report.rows, report.failed) == (1, 4, {})
     assert storage.puts.count(f"out/{plan.shards[0].result}") == 1
+    assert next(storage.numbers) == 1  # no upload was begun that could be left unfinished
     (result,) = results_of(store, plan.shards)
     assert [t.tracklet_id for t in result.tracklets] == [f"s3://shed/in/a.tar/{n:04}" for n in range(4)]
     assert result.tracklets[1].frames == ("s3://shed/in/a.tar::0001.jpg",)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(planned, model_file, tmp_path
 
 @pytest.mark.slow
 def test_a_killed_head_leaves_whole_files_and_no_processes(planned, model_file, tmp_path):
-    store, plan = planned(16, shard_size=1)
+    store, _ = planned(16, shard_size=1)
     code = (
         "import sys; from tapetum.scale import extract\n"
         "if __name__ == '__main__':\n"
@@ -77,26 +78,22 @@ def test_a_killed_head_leaves_whole_files_and_no_processes(planned, model_file, 
 
 def children_of(pid):
     """Processes that a process has started."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal():
-            try:
-                with open(f"/proc/{entry}/stat") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid:
-                found.append(int(entry))
-    return found
+    return [
+        int(p.name) for p in Path("/proc").iterdir() if p.name.isdecimal() and status(p.name)[1] == str(pid)
+    ]
+
+
+def status(pid):
+    """State of a process, and the number of the one that started it; "Z" where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return ["Z", ""]
 
 
 def wait_for_end(pid):
     for _ in range(300):
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                if file.read().rpartition(")")[2].split()[0] == "Z":
-                    return
-        except OSError:
+        if status(pid)[0] == "Z":
             return
         time.sleep(0.1)
     os.kill(pid, signal.SIGKILL)
@@ -104,13 +101,14 @@ def wait_for_end(pid):
 
 
 @pytest.mark.slow
-def test_workers_that_cannot_begin_stop_everything(planned, other_model):
-    store, plan = planned(2)
-    report = extract(store.address, str(other_model), workers=1)
-    assert report.done == 0
-    assert "was planned for" in report.stopped
+def test_workers_that_cannot_begin_stop_everything(tmp_path):
+    shards = [Shard("k" * 32, "rows", "c/000", 1)]
+    ledger = Ledger(shards)
+    run_in_pool(Job(str(tmp_path), ""), shards, 1, ledger)
+    assert (ledger.report.done, ledger.report.failed) == (0, {})
+    assert "plan first" in ledger.report.stopped
     with pytest.raises(ValueError, match="workers is 0"):
-        run_in_pool(Job(store.address, ""), plan.shards, 0, Ledger(plan.shards))
+        run_in_pool(Job(str(tmp_path), ""), shards, 0, ledger)
 
 
 def test_a_shard_that_kills_its_processes_is_given_up_by_name():

@@ -21,7 +21,9 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     made = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}, shutdown_at_exit=False
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False},
+        shutdown_at_exit=False,
     )
     made.add_node(num_cpus=1)
     yield made
@@ -40,9 +42,7 @@ def test_shards_are_made_by_a_cluster_and_a_lost_machine_costs_nothing(planned, 
             cluster.remove_node(second, allow_graceful=False)
             lost.append(second)
 
-    report = extract(
-        store.address, str(model_file), ray=cluster.address, workers=2, progress=lose_a_machine
-    )
+    report = extract(store.address, str(model_file), ray=cluster.address, workers=2, progress=lose_a_machine)
     assert (report.done, report.failed, report.stopped) == (len(plan.shards), {}, "")
     found = [t.tracklet_id for r in results_of(store, read_plan(store).shards) for t in r.tracklets]
     assert found == [f"c/{n:03}" for n in range(10)]

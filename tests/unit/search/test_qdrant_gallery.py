@@ -185,6 +185,7 @@ def test_addresses_of_servers(monkeypatch):
     assert place == Place(place.uri, "people", "https://host:6333", None, 6, 2, "secret")
     assert replace(server_place("qdrant://h:1/n"), uri="") == Place("", "n", "http://h:1", key="secret")
     assert QdrantStore(place).is_server
+    assert server_place("qdrant://host/people?replicas=3&consistency=2").consistency == 2
 
 
 @pytest.mark.parametrize(
@@ -196,6 +197,7 @@ def test_addresses_of_servers(monkeypatch):
         ("qdrant://user:key@host/people", "give the server's key in QDRANT_API_KEY"),
         ("qdrant://host/people?shards=0", "shards=0"),
         ("qdrant://host/people?copies=2", "copies=2"),
+        ("qdrant://host/people?consistency=x", "shards=N, replicas=N, consistency=N"),
         ("qdrant:", "address is empty"),
     ],
 )

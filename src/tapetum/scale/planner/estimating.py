@@ -21,7 +21,7 @@ GALLERY_ROW_BYTES = 600
 """Assumed: bytes of a gallery's row besides its vector, without thumbnails."""
 
 GPU_TFLOPS, GPU_SHARE = 300.0, 0.4
-"""Assumed of a GPU where none was measured: bfloat16 product rate, and the share of it that a network reaches."""
+"""Assumed of a GPU where none was measured: rate of products in bfloat16, and the share that is reached."""
 
 LIBRARY_BYTES = 1 << 30
 """Assumed: what a process holds before it has a model."""
@@ -62,9 +62,7 @@ class Workload:
         least = {"tracklets": 1, "frames": 1, "shard_size": 1, "picture_bytes": 1, "replicas": 1, "nodes": 1}
         for name in ("tracklets", "frames", "gpus", "processors", *list(least)[2:]):
             if getattr(self, name) < least.get(name, 0):
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}; expected at least {least.get(name, 0)}"
-                )
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least.get(name, 0)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def parse_count(text: str) -> int:
 
 
 def estimate(workload: Workload, rates: Rates, model: str) -> list[Estimate]:
-    """Figures of an extraction and of the gallery of its embeddings, in an order in which they can be followed.
+    """Figures of an extraction and of the gallery of its embeddings, in an order that can be followed.
 
     Args:
         workload: What is to be done.

@@ -30,7 +30,13 @@ def test_measured_rates_are_written_and_read(rates, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": "other"}, {"format_version": 2}, {"models": []}, {"processors": None, "speed": 1}, {"pictures_per_s": 0}],
+    [
+        {"format": "other"},
+        {"format_version": 2},
+        {"models": []},
+        {"processors": None, "speed": 1},
+        {"pictures_per_s": 0},
+    ],
 )
 def test_other_files_are_refused(rates, tmp_path, change):
     file = save_rates(rates, tmp_path / "rates.json")
