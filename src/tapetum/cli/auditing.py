@@ -56,13 +56,19 @@ def show(
     if not log.is_file():
         raise FileNotFoundError(f"{log}: no such file")
     wished = {name: value for name, value in (("user", user), ("action", action)) if value is not None}
-    found = [record for record in _newest(log, last, wished)][::-1]
+    found = list(_newest(log, last, wished))[::-1]
     if as_json:
         print_json(found)
         return
     table = Table("time", "user", "action", "what", "reason", box=None)
     for record in found:
-        cells = (record.get("time"), record.get("user"), record.get("action"), _what(record), record.get("reason"))
+        cells = (
+            record.get("time"),
+            record.get("user"),
+            record.get("action"),
+            _what(record),
+            record.get("reason"),
+        )
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
     OUT.print(table)
 

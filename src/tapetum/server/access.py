@@ -90,15 +90,13 @@ class Access:
             TooFast: The address showed too many wrong ones.
             Unavailable: The file of tokens cannot be read.
         """
-        address = _address(request)
-        wait_s = self._failures.left_s(address)
+        token = self._find(lambda tokens: tokens.find(secret))
+        if token is not None:
+            return token
+        wait_s = self._failures.wait_s(_address(request))
         if wait_s:
             raise TooFast("too many wrong tokens from this address", retry_after_s=wait_s)
-        token = self._find(lambda tokens: tokens.find(secret))
-        if token is None:
-            self._failures.wait_s(address)
-            raise NotKnown("no such token, or it has expired")
-        return token
+        raise NotKnown("no such token, or it has expired")
 
     def sign_in(self, response: Response, token: Token) -> Session:
         """Begin a session, and set its cookie."""
@@ -117,9 +115,7 @@ class Access:
     def sign_out(self, request: Request, response: Response) -> None:
         """End the session, and take its cookie back."""
         self.sessions.end(request.cookies.get(self.cookie, ""))
-        response.delete_cookie(
-            self.cookie, path="/", secure=self._secure, httponly=True, samesite="strict"
-        )
+        response.delete_cookie(self.cookie, path="/", secure=self._secure, httponly=True, samesite="strict")
 
     def session_id(self, request: Request) -> str:
         """What a page's own token is bound to."""
@@ -283,9 +279,17 @@ def refuse_other_site(request: Request) -> None:
     if request.method in _SAFE:
         return
     origin = request.headers.get("origin")
-    is_own = origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    is_own = origin is None or _place_of(origin) == request.headers.get("host", "").lower()
     if not is_own or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise NotAllowed("another site may not ask for this")
+
+
+def _place_of(origin: str) -> str | None:
+    """Name and port of an origin; None where it has none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _is_browser(request: Request) -> bool:

@@ -23,16 +23,17 @@ from tapetum.server.recording import Recorder
 from tapetum.server.removal import Caretaker
 from tapetum.server.routes import administration, health, items, queries, searching, sessions
 from tapetum.server.service import SearchService
-from tapetum.server.settings import ServerSettings
+from tapetum.server.settings import API, ServerSettings
 from tapetum.server.tokens import TokenFile
 
-API = "/api/v1"
+UPLOADS = (f"{API}/queries", "/upload")
+"""Where pictures are taken: for programs, and for the page."""
 
 _PAGE = "tapetum.server.page"
 _DESCRIPTION = (
     "Find people across day and night in a gallery of tracklets. A tracklet is one person seen by one camera "
-    "in one pass. Every error has the shape `{error, detail, field?}`. Times are seconds, Unix time where the "
-    "gallery's source had it. Answers are not to be kept by caches; `X-Request-Id` names each in the log."
+    "in one pass. Every error has the shape `{error, detail, field?}`. Times are seconds, Unix time where "
+    "the gallery's source had it. Answers are not to be kept by caches; `X-Request-Id` names each in the log."
 )
 
 
@@ -71,7 +72,7 @@ def create_app(settings: ServerSettings, engine: SearchEngine) -> FastAPI:
     app.state.receiver = Receiver(settings.limits)
     app.state.access = Access(settings, None if settings.tokens is None else TokenFile(settings.tokens))
     add_handlers(app)
-    app.add_middleware(Edge, settings=settings, metrics=metrics)
+    app.add_middleware(Edge, settings=settings, metrics=metrics, uploads=UPLOADS)
     for part in (health, queries, searching, items, administration, sessions):
         app.include_router(part.router, prefix=API)
     _add_page(app, service)
@@ -115,7 +116,9 @@ def _encoder_of(engine: SearchEngine) -> ClipEncoder | None:
     if engine.model is None:
         return None
     if not hasattr(engine.model, "encode_clips"):
-        raise TypeError(f"{type(engine.model).__name__} has no encode_clips: it cannot embed uploaded pictures")
+        raise TypeError(
+            f"{type(engine.model).__name__} has no encode_clips: it cannot embed uploaded pictures"
+        )
     return cast(ClipEncoder, engine.model)
 
 

@@ -150,7 +150,7 @@ def verify(path: Path, *, holds: str | None = None) -> Findings:
 
 def _faults_of(record: Mapping[str, Any], number: int, former: str, is_cut: bool) -> Iterator[str]:
     if record.get("previous") != former:
-        yield f"line {number} does not follow the line before it: one of them was edited, or lines are missing"
+        yield f"line {number} does not follow the line before it: one was edited, or lines are missing"
     if "lost" in record:
         yield f"line {number} was written after lines before it were lost, or the file that counts them"
     if is_cut and not record.get("after_cut"):

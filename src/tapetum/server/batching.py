@@ -156,10 +156,9 @@ class EncodingQueue:
 
     def _drop(self, jobs: Sequence[_Job]) -> None:
         """Take back what was not begun."""
-        left = [job for job in jobs if not job.future.done()]
-        for job in left:
-            job.future.cancel()
-        if left:
+        for job in jobs:
+            job.future.cancel()  # nothing where it is done, or with the model
+        if any(job.future.cancelled() for job in jobs):
             with self._changed:
                 self._jobs = deque(job for job in self._jobs if not job.future.cancelled())
 

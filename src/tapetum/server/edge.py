@@ -12,8 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tapetum.server.metrics import Metrics
 from tapetum.server.problems import defect_response, refusal_response
+from tapetum.server.receiving import FORM_BYTES
 from tapetum.server.refusals import BadRequest, ClientGone, Refusal, TimedOut, TooLarge
-from tapetum.server.settings import ServerSettings
+from tapetum.server.settings import API, ServerSettings
 
 _POLICY = (
     "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
@@ -30,8 +31,8 @@ _HEADERS = {
 }
 _HSTS = "max-age=31536000"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_FORM_OVERHEAD = 1 << 16
-"""Bytes of an upload that are not its files."""
+_DIGITS = 18
+"""Of a length; no longer number is looked at."""
 
 _NO_ROUTE = "none"
 
@@ -39,8 +40,18 @@ _NO_ROUTE = "none"
 class Edge:
     """Every request passes here first, and every answer last."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
-        """Stand around `app`."""
+    def __init__(
+        self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, uploads: Collection[str]
+    ) -> None:
+        """Stand around `app`.
+
+        Args:
+            app: What answers.
+            settings: Names and limits.
+            metrics: Told of every request.
+            uploads: Paths whose bodies are read piece by piece, and counted, by what answers there.
+        """
+        self._uploads = uploads
         self._app = app
         self._metrics = metrics
         self._limits = settings.limits
@@ -71,8 +82,7 @@ class Edge:
                 raise  # half an answer is out
             await defect_response(error, scope["method"], scope["path"])(scope, receive, send_marked)
         finally:
-            route = getattr(scope.get("endpoint"), "__name__", _NO_ROUTE)
-            self._metrics.request(route, _known_method(scope["method"]), status, perf_counter() - begun)
+            self._metrics.request(_route_of(scope), _known_method(scope["method"]), status, perf_counter() - begun)
 
     def _mark(self, headers: MutableHeaders, name: str) -> None:
         headers["X-Request-Id"] = name
@@ -84,7 +94,7 @@ class Edge:
         headers = Headers(scope=scope)
         try:
             self._refuse_host(headers)
-            bounded = await self._bounded(headers, receive)
+            bounded = await self._bounded(scope, headers, receive)
         except Refusal as refusal:
             await refusal_response(refusal)(scope, receive, send)
             return
@@ -95,16 +105,16 @@ class Edge:
         if self._hosts and host_name(headers.get("host", "")) not in self._hosts:
             raise BadRequest("this service is not known by the name in the Host header", field="Host")
 
-    async def _bounded(self, headers: Headers, receive: Receive) -> Receive:
-        """What reads the body: forms piece by piece, everything else at once; neither more than may be."""
-        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        most = self._limits.upload_bytes + _FORM_OVERHEAD if is_form else self._limits.body_bytes
+    async def _bounded(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
+        """What reads the body: uploads piece by piece, everything else at once; neither more than may be."""
+        is_upload = scope["method"] == "POST" and scope["path"] in self._uploads
+        most = self._limits.upload_bytes + FORM_BYTES if is_upload else self._limits.body_bytes
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit():
             raise BadRequest("the length of the body is no number", field="Content-Length")
-        if len(length) > 18 or int(length) > most:
+        if len(length) > _DIGITS or int(length) > most:
             raise TooLarge(f"the body is longer than {most} bytes")
-        if is_form:
+        if is_upload:
             return receive
         if int(length) == 0 and "transfer-encoding" not in headers:
             return receive
@@ -155,6 +165,13 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return given
+
+
+def _route_of(scope: Scope) -> str:
+    """How the route of a request is written, without what stands in for its parts."""
+    route = str(getattr(scope.get("route"), "path", _NO_ROUTE))
+    is_below = scope["path"].startswith(API) and not route.startswith(API)
+    return API + route if is_below and route != _NO_ROUTE else route  # routers may not know their prefix
 
 
 def _known_method(method: str) -> str:

@@ -1,4 +1,4 @@
-"""Uploaded pictures: what they are is told by their content, and how large they are before they are decoded."""
+"""Uploaded pictures: told by their content what they are, and by their header how large, before decoding."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class Picture:
     visible: float
 
 
-def read_picture(content: bytes, height: int, width: int, *, most_pixels: int, field: str = "files") -> Picture:
+def read_picture(
+    content: bytes, height: int, width: int, *, most_pixels: int, field: str = "files"
+) -> Picture:
     """The picture in a file's bytes, upright, in RGB.
 
     Args:

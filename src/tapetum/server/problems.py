@@ -71,7 +71,9 @@ def _not_valid(_: Request, error: Exception) -> Response:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return error_response(400, "bad_request", "the body is not JSON")
-    return error_response(422, "invalid", str(first["msg"]).removeprefix("Value error, "), _field(first["loc"]))
+    return error_response(
+        422, "invalid", str(first["msg"]).removeprefix("Value error, "), _field(first["loc"])
+    )
 
 
 def _failed(_: Request, error: Exception) -> Response:

@@ -30,19 +30,12 @@ class RateLimit:
 
     def wait_s(self, key: str) -> float:
         """Take a ticket: 0; or seconds until there is one, where there is none."""
-        return self._take(key, 1.0)
-
-    def left_s(self, key: str) -> float:
-        """Seconds until there is a ticket, without taking one; 0 where there is."""
-        return self._take(key, 0.0)
-
-    def _take(self, key: str, count: float) -> float:
         now = self._clock()
         with self._lock:
             tickets, since = self._buckets.pop(key, (self._at_once, now))
             tickets = min(self._at_once, tickets + (now - since) * self._per_second)
             wait_s = 0.0 if tickets >= 1.0 else (1.0 - tickets) / self._per_second
-            self._buckets[key] = (tickets - count if wait_s == 0.0 else tickets, now)
+            self._buckets[key] = (tickets - 1.0 if wait_s == 0.0 else tickets, now)
             while len(self._buckets) > _MOST_BUCKETS:
                 self._buckets.popitem(last=False)
         return math.ceil(wait_s * 1e3) / 1e3

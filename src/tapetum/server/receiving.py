@@ -1,4 +1,4 @@
-"""Uploads as they arrive: forms read piece by piece, refused as soon as they are too large. No file is written."""
+"""Uploads as they arrive: forms read piece by piece, refused once they are too large. No file is written."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from tapetum.server.settings import Limits
 from tapetum.types import Modality
 
 FORM = "multipart/form-data"
+
+FORM_BYTES = 1 << 16
+"""Of an upload, beside its files."""
 
 _FILES = "files"
 _FIELDS = ("kind", "modality")
@@ -70,6 +73,7 @@ class Receiver:
             parser = MultipartParser(options.get(b"boundary", b""), form.callbacks())
             async with asyncio.timeout(self._limits.receive_s):
                 async for chunk in request.stream():
+                    form.count(chunk)
                     parser.write(chunk)
             parser.finalize()
         if not form.is_whole:
@@ -106,6 +110,7 @@ class _Form:
         self.upload = Upload()
         self.is_whole = False
         self._limits = limits
+        self._arrived = 0
         self._bytes = 0
         self._header = bytearray()
         self._value = bytearray()
@@ -113,6 +118,16 @@ class _Form:
         self._name = ""
         self._is_nothing = False
         self._content = bytearray()
+
+    def count(self, chunk: bytes) -> None:
+        """Count what arrives, also what is no file.
+
+        Raises:
+            TooLarge: It is too much.
+        """
+        self._arrived += len(chunk)
+        if self._arrived > self._limits.upload_bytes + FORM_BYTES:
+            raise TooLarge(f"more than {self._limits.upload_bytes} bytes in all", field=_FILES)
 
     def callbacks(self) -> dict[str, object]:
         """What the parser calls."""

@@ -12,7 +12,7 @@ from tapetum.errors import CalibrationError, ModelMismatchError, TapetumError
 _log = logging.getLogger(__name__)
 
 
-class Refusal(TapetumError):
+class Refusal(TapetumError):  # noqa: N818
     """A request that is not answered, and why.
 
     Attributes:

@@ -83,7 +83,7 @@ class _Server(uvicorn.Server):
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:
-    """uvicorn raises the signal again when it has stopped; that is the end of it."""
+    """Uvicorn raises the signal again when it has stopped; that is the end of it."""
     _log.info("stopped by signal %d", number)
 
 

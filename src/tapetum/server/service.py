@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -30,7 +29,7 @@ from tapetum.server.metrics import Metrics
 from tapetum.server.pictures import Picture, read_picture
 from tapetum.server.queries import Query, QueryStore, query_of
 from tapetum.server.recording import Recorder
-from tapetum.server.refusals import Invalid, NoModel, NotFound, NoReason, TooLarge, refusing
+from tapetum.server.refusals import Invalid, NoModel, NoReason, NotFound, TooLarge, refusing
 from tapetum.server.settings import ServerSettings
 from tapetum.server.threads import Threads
 from tapetum.server.users import User

@@ -9,6 +9,9 @@ from pydantic import Field
 
 from tapetum.config import Config
 
+API = "/api/v1"
+"""Where REST begins."""
+
 MIB = 1 << 20
 
 
@@ -27,8 +30,8 @@ class Limits(Config):
     query_ttl_s: float = Field(1800.0, gt=0, description="Seconds after its last use that an upload is kept.")
     uploads: int = Field(8, ge=1, description="Uploads that are received at a time.")
     receive_s: float = Field(120.0, gt=0, description="Seconds that receiving one body may take.")
-    requests_per_minute: float = Field(1200.0, gt=0, description="Of one user, or one address, on average.")
-    requests_at_once: float = Field(240.0, ge=1, description="That many may come in a burst.")
+    requests_per_minute: float = Field(60_000.0, gt=0, description="Of one user, or one address, on average.")
+    requests_at_once: float = Field(2000.0, ge=1, description="That many may come in a burst.")
     logins_per_minute: float = Field(10.0, gt=0, description="Wrong tokens that an address may show.")
     sessions: int = Field(1000, ge=1, description="People signed in at a time.")
     session_hours: float = Field(12.0, gt=0, description="How long somebody stays signed in.")

@@ -119,7 +119,9 @@ class TokenFile:
         with self._writing():
             known = self.tokens()
             if any(other.name == name for other in known):
-                raise ValueError(f"there is a token {name!r} already; revoke it first, or choose another name")
+                raise ValueError(
+                    f"there is a token {name!r} already; revoke it first, or choose another name"
+                )
             self._write((*known, token))
         return secret
 
@@ -192,6 +194,8 @@ def _read(path: Path) -> tuple[Token, ...]:
 
 
 def _token(row: dict[str, Any]) -> Token:
-    token = Token(str(row["name"]), Role(row["role"]), str(row["sha256"]), str(row["created"]), row["expires"])
+    token = Token(
+        str(row["name"]), Role(row["role"]), str(row["sha256"]), str(row["created"]), row["expires"]
+    )
     token.is_valid(datetime.now(UTC))
     return token

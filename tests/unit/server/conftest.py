@@ -48,9 +48,13 @@ class ColourModel:
         self.batches = []
         self.go = threading.Event()
         self.go.set()
+        self.busy = False
+        """Whether clips are with it."""
 
     def encode_clips(self, clips, modality, camera_ids):
+        self.busy = True
         assert self.go.wait(20)
+        self.busy = False
         self.batches.append(len(clips))
         if (clips.reshape(len(clips), -1) == 7).all(axis=1).any():
             raise RuntimeError("the model does not like sevens")

@@ -41,7 +41,7 @@ def test_requests_that_wait_are_embedded_together_and_each_gets_its_own(model, n
     async def ask():
         model.go.clear()
         first = asyncio.create_task(queue.encode([clips(9, 0, 0)]))
-        await until(lambda: not queue.waiting)  # it is with the model
+        await until(lambda: model.busy)
         others = [asyncio.create_task(queue.encode([c])) for c in (clips(0, 9, 0), clips(0, 0, 9))]
         await until(lambda: queue.waiting == 2)
         model.go.set()
@@ -92,7 +92,7 @@ def test_too_much_is_refused_with_when_to_ask_again(model, new_queue):
     async def ask():
         model.go.clear()
         running = asyncio.create_task(queue.encode([clips(1, 0, 0, count=9)]))  # alone, it is taken
-        await until(lambda: not queue.waiting)
+        await until(lambda: model.busy)
         waiting = asyncio.create_task(queue.encode([clips(1, 0, 0, count=2)]))
         await until(lambda: queue.waiting == 2)
         with pytest.raises(Busy, match="2 clips wait") as refused:
@@ -110,7 +110,7 @@ def test_cancelled_and_late_requests_leave_the_queue(model, new_queue):
     async def ask():
         model.go.clear()
         running = asyncio.create_task(queue.encode([clips(1, 0, 0)]))
-        await until(lambda: not queue.waiting)
+        await until(lambda: model.busy)
         cancelled = asyncio.create_task(queue.encode([clips(2, 0, 0)]))
         await until(lambda: queue.waiting == 1)
         cancelled.cancel()
@@ -135,7 +135,7 @@ def test_what_waits_is_refused_when_the_service_stops(model, new_queue):
     async def ask():
         model.go.clear()
         running = asyncio.create_task(queue.encode([clips(9, 0, 0)]))
-        await until(lambda: not queue.waiting)
+        await until(lambda: model.busy)
         waiting = asyncio.create_task(queue.encode([clips(0, 9, 0)]))
         await until(lambda: queue.waiting == 1)
         closing = asyncio.create_task(asyncio.to_thread(queue.close))

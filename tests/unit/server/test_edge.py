@@ -73,8 +73,12 @@ def test_requests_are_counted_by_the_name_of_their_route(client):
     client.get("/api/v1/none/secret")
     client.request("BREW", "/api/v1/info")
     text = client.get("/api/v1/metrics").text
-    assert 'tapetum_requests_total{method="GET",route="get_item",status="200"} 1.0' in text
-    assert 'tapetum_requests_total{method="GET",route="get_item",status="404"} 1.0' in text
+    assert (
+        'tapetum_requests_total{method="GET",route="/api/v1/items/{item_id:path}",status="200"} 1.0' in text
+    )
+    assert (
+        'tapetum_requests_total{method="GET",route="/api/v1/items/{item_id:path}",status="404"} 1.0' in text
+    )
     assert 'route="none",status="404"' in text
     assert 'method="other"' in text
     assert "secret" not in text

@@ -36,7 +36,9 @@ def test_pictures_are_read_as_those_of_the_gallery_are(form, tmp_path):
     assert Image.open(io.BytesIO(found.preview)).format == "JPEG"
 
 
-@pytest.mark.parametrize(("mode", "form"), [("L", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("CMYK", "JPEG"), ("1", "BMP")])
+@pytest.mark.parametrize(
+    ("mode", "form"), [("L", "PNG"), ("P", "PNG"), ("RGBA", "PNG"), ("CMYK", "JPEG"), ("1", "BMP")]
+)
 def test_all_modes_of_eight_bits_become_rgb(mode, form):
     assert read(noise_file(form, mode=mode)).planes.shape == (3, *SIZE)
 
@@ -65,11 +67,15 @@ def test_pictures_are_turned_as_exif_says_and_the_rest_is_dropped():
 
 def test_a_damaged_exif_is_passed_over():
     content = noise_file("JPEG")
-    damaged = content[:2] + b"\xff\xe1" + struct.pack(">H", 14) + b"Exif\x00\x00MM\x00\x2a\xff\xff" + content[2:]
+    damaged = (
+        content[:2] + b"\xff\xe1" + struct.pack(">H", 14) + b"Exif\x00\x00MM\x00\x2a\xff\xff" + content[2:]
+    )
     assert read(damaged).planes.shape == (3, *SIZE)
 
 
-@pytest.mark.parametrize("content", [b"", b"GIF89a" + bytes(50), b"%PDF-1.7", b"<svg/>", b"RIFF1234WAVE", bytes(99)])
+@pytest.mark.parametrize(
+    "content", [b"", b"GIF89a" + bytes(50), b"%PDF-1.7", b"<svg/>", b"RIFF1234WAVE", bytes(99)]
+)
 def test_files_of_other_kinds_are_refused_by_their_content(content):
     assert kind_of(content) is None
     with pytest.raises(UnknownType, match="JPEG, PNG, BMP or WebP"):

@@ -16,7 +16,6 @@ def test_a_burst_then_an_even_rate():
     clock.now = 0.5
     assert limit.wait_s("ada") == 0.5
     clock.now = 1.0
-    assert limit.left_s("ada") == 0
     assert limit.wait_s("ada") == 0
     assert limit.wait_s("ada") == 1.0
 
@@ -26,10 +25,3 @@ def test_a_bucket_holds_no_more_than_it_holds():
     limit = RateLimit(per_minute=60, at_once=2, clock=clock)
     clock.now = 1000.0
     assert [limit.wait_s("ada") for _ in range(3)] == [0, 0, 1.0]
-
-
-def test_looking_takes_nothing():
-    limit = RateLimit(per_minute=1, at_once=1, clock=Clock())
-    assert [limit.left_s("ada") for _ in range(3)] == [0, 0, 0]
-    assert limit.wait_s("ada") == 0
-    assert limit.left_s("ada") == 60

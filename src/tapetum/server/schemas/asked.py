@@ -30,7 +30,7 @@ class FiltersIn(Shape):
 
     modality: Modality | None = Field(None, description="Only this modality.")
     cameras: list[Identifier] | None = Field(
-        None, max_length=_MOST_IDS, description="Only these cameras; 3 and \"3\" are the same."
+        None, max_length=_MOST_IDS, description='Only these cameras; 3 and "3" are the same.'
     )
     exclude_cameras: list[Identifier] | None = Field(
         None, max_length=_MOST_IDS, description="None of these cameras."
@@ -84,7 +84,7 @@ class SearchIn(Shape):
     )
     group: Grouping | None = Field(None, description="Answer with the best hit of each person or camera.")
     min_probability: float | None = Field(
-        None, gt=0, lt=1, description="Where no hit reaches it, the person is unknown; needs a calibration."
+        None, ge=0, le=1, description="Where no hit reaches it, the person is unknown; needs a calibration."
     )
     prior: float | None = Field(
         None, gt=0, lt=1, description="Probability that a tracklet shows the person, before it is compared."
@@ -149,7 +149,9 @@ class EraseIn(Shape):
         json_schema_extra={"examples": [{"person_ids": ["0007"], "reason": "request of 2025-11-03"}]}
     )
 
-    person_ids: list[Identifier] = Field([], max_length=_MOST_IDS, description="All tracklets of these people.")
+    person_ids: list[Identifier] = Field(
+        [], max_length=_MOST_IDS, description="All tracklets of these people."
+    )
     item_ids: list[Text] = Field([], max_length=_MOST_IDS, description="These tracklets.")
     reason: Reason = ""
     dry_run: bool = Field(False, description="Only count them.")
@@ -174,5 +176,9 @@ class PurgeIn(Shape):
 
 class SignInIn(Shape):
     """A token, to be shown once for a session."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"token": "tpt_zH2v0mYkS0S0M3q1b1d2XwzH2v0mYkS0S0M3q1b1d2"}]}
+    )
 
     token: str = Field(min_length=1, max_length=256)

@@ -22,4 +22,6 @@ class ErrorOut(Shape):
 
     error: str = Field(description="Names the kind of error, for programs.")
     detail: str = Field(description="Says what is wrong, for people.")
-    field: str | None = Field(None, description="Part of the request that is meant; absent where no single one is.")
+    field: str | None = Field(
+        None, description="Part of the request that is meant; absent where no single one is."
+    )

@@ -17,9 +17,9 @@ def hits(*seen):
 
 def test_cameras_are_rows_and_times_are_places():
     drawn = draw_timeline(hits((10, 100.0), (2, 0.0), ("yard", 50.0), (None, 100.0), (2, 100.0)))
-    assert [row.name for row in drawn.rows] == ["Camera 2", "Camera 10", "yard", "Camera unknown"]
+    assert [row.name for row in drawn.rows] == ["Camera 2", "Camera 10", "yard", "no camera"]
     places = {pin.hit.rank: pin.x for row in drawn.rows for pin in row.pins}
-    assert places == {1: 96.0, 2: 4.0, 3: 50.0, 4: 96.0, 5: 96.0}
+    assert places == {1: 97.0, 2: 22.0, 3: 59.5, 4: 97.0, 5: 97.0}
 
 
 def test_pins_that_would_overlap_are_put_below_each_other():
@@ -28,15 +28,15 @@ def test_pins_that_would_overlap_are_put_below_each_other():
     for one in at:
         for other in at:
             if one < other:
-                assert abs(at[one][0] - at[other][0]) >= 5 or abs(at[one][1] - at[other][1]) >= 25
+                assert abs(at[one][0] - at[other][0]) >= 6 or abs(at[one][1] - at[other][1]) >= 24
     assert at[5][1] == at[4][1] < row.rule
 
 
 def test_rows_do_not_touch():
     drawn = draw_timeline(hits(*[(1, 5.0)] * 4, (2, 5.0), (2, 9.0)))
     upper, lower = drawn.rows
-    assert max(pin.y for pin in upper.pins) + 10 < upper.rule < lower.y
-    assert lower.rule < drawn.height
+    assert max(pin.y for pin in upper.pins) + 10 < upper.rule < min(pin.y for pin in lower.pins) - 10
+    assert upper.rule < lower.y < lower.rule < drawn.height
 
 
 @pytest.mark.parametrize("span", [0.0, 3.0, 47.0, 600.0, 5000.0, 86_400.0, 40 * 86_400.0])
@@ -46,7 +46,7 @@ def test_ticks_are_few_and_lie_within(span, start):
     assert 1 <= len(drawn.ticks) <= 5
     for tick in drawn.ticks:
         assert start <= tick.seconds <= start + span
-        assert 4.0 <= tick.x <= 96.0
+        assert 22.0 <= tick.x <= 97.0
         assert tick.is_date == (start == NOON)
 
 
@@ -60,5 +60,10 @@ def test_where_no_time_is_known_hits_stand_in_order_of_rank():
     drawn = draw_timeline(hits((1, None), (2, None), (1, None)))
     assert drawn.ticks == ()
     assert drawn.undated == ()
-    assert [pin.x for row in drawn.rows for pin in row.pins] == [4.0, 96.0, 50.0]
+    assert [pin.x for row in drawn.rows for pin in row.pins] == [22.0, 97.0, 59.5]
     assert draw_timeline([]) is None
+
+
+def test_long_names_are_cut_where_there_is_no_room():
+    (row,) = draw_timeline(hits(("the yard behind the hall", 1.0))).rows
+    assert (row.name, row.short) == ("the yard behind the hall", "the yard b…")
