@@ -157,7 +157,7 @@ def _calibration(file: Path, gallery: Gallery) -> Calibration:
 def hit_table(found: SearchResult) -> Table:
     """Hits with similarity, where known with probability, who, where and when; group sizes and marks."""
     seen = [hit.tracklet for hit in found]
-    columns = {
+    columns: dict[str, list[str]] = {
         "rank": [str(hit.rank) for hit in found],
         "similarity": [f"{hit.similarity:.4f}" for hit in found],
         "probability": ["" if hit.probability is None else f"{hit.probability:.3f}" for hit in found],

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tapetum.search.query import SearchResult
 from tapetum.types import Embeddings, Modality
 
-WRONG = 0.6
+WRONG = 0.25
 """How far a query moves away from wrong hits."""
 
 

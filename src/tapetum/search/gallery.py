@@ -287,7 +287,7 @@ class Gallery(ABC):
         return purged
 
     def older_than(self, instant: float, *, by: Age = "seen") -> list[str]:
-        """The tracklets that `purge` would remove.
+        """The tracklets that `purge` would remove, in any order.
 
         Raises:
             ValueError: The instant is not finite, or `by` is unknown.

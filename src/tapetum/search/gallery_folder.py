@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,18 @@ def read_calibration(folder: Path, model: str | None) -> Calibration | None:
         DataError: The file is damaged.
     """
     path = folder / CALIBRATION
-    found = load_calibration(path) if path.is_file() else None
-    return found if found is not None and found.model == model else None
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    found = _calibration_in(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+    return found if found.model == model else None
+
+
+@lru_cache(maxsize=16)
+def _calibration_in(path: Path, stamp: tuple[int, int, int]) -> Calibration:
+    """The calibration in a file, read once for each state of the file: every search asks for it."""
+    return load_calibration(path)
 
 
 def write_calibration(folder: Path, calibration: Calibration | None) -> None:

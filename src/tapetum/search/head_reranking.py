@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from tapetum.search.gallery import Gallery
 
 
-def with_head_reranked(
-    found: SearchResult, asked: Embeddings, gallery: Gallery, head: int
-) -> SearchResult:
+def with_head_reranked(found: SearchResult, asked: Embeddings, gallery: Gallery, head: int) -> SearchResult:
     """The same hits, the first `head` of them by k-reciprocal re-ranking; the others follow as they were.
 
     Equal to `tapetum.evaluation.rerank` of the query among the vectors of these hits, ties in their order.

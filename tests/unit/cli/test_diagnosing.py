@@ -116,6 +116,40 @@ def test_calibrate_writes_what_search_reads(ask, stored, tmp_path, wide):
     assert ask(*question, "--prior", 0.9999, "--json").json["answer"] == "found"
 
 
+def test_a_calibration_kept_in_a_gallery_is_used_by_every_search(ask, stored, tmp_path, wide):
+    gallery, file = tmp_path / "gallery", tmp_path / "c.json"
+    Gallery.open(gallery).upsert(walkers(bad=("gate [b]",)))
+    question = ("search", gallery, "0-3", "--top", 200, "--json")
+    assert all(hit["probability"] is None for hit in ask(*question).json["hits"])
+    made = ask("calibrate", stored, "--gallery", gallery)
+    assert (made.code, f"{gallery}: calibration of model model-1" in made.out) == (0, True)
+    assert ask("calibrate", stored, "--out", file, "--prior", 0.3).code == 0
+    kept, given = ask(*question).json["hits"], ask(*question, "--calibration", file).json["hits"]
+    curve = Gallery.open(gallery).calibration().curve("visible-infrared")
+    for hit, other in zip(kept, given, strict=True):
+        assert hit["probability"] < other["probability"]  # what is given wins
+        if hit["modality"] == "infrared":
+            assert hit["probability"] == pytest.approx(float(curve.probability(hit["distance"])))
+    assert ask(*question, "--min-probability", 0.9999).json["answer"] == "unknown"
+    both = ask("calibrate", stored, "--gallery", gallery, "--out", file)
+    assert both.out.count("calibration of model") == 2
+
+
+def test_calibrate_refuses_galleries_that_it_does_not_fit(ask, stored, tmp_path):
+    refused = ask("calibrate", stored)
+    assert (refused.code, "give --out FILE or --gallery URI" in refused.err) == (1, True)
+    refused = ask("calibrate", stored, "--gallery", tmp_path / "none")
+    assert (refused.code, "there is no gallery" in refused.err) == (1, True)
+    refused = ask("calibrate", stored, "--gallery", "memory:")
+    assert (refused.code, "nothing was stored in this gallery yet" in refused.err) == (1, True)
+    gallery, file = tmp_path / "gallery", tmp_path / "c.json"
+    Gallery.open(gallery).upsert(walkers(model="model-2"))
+    refused = ask("calibrate", stored, "--gallery", gallery, "--out", file)
+    assert (refused.code, "those of the gallery of model model-2" in refused.err) == (1, True)
+    assert Gallery.open(gallery).calibration() is None
+    assert not file.exists()
+
+
 def test_search_refuses_what_calibration_cannot_answer(ask, stored, tmp_path):
     file, gallery = tmp_path / "c.json", tmp_path / "gallery"
     Gallery.open(gallery).upsert(walkers(model="model-2"))

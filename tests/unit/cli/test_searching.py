@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tapetum.embedding_files import load_embeddings
+from tapetum.evaluation import rerank
 from tapetum.search import Gallery
 
 
@@ -129,3 +130,70 @@ def test_a_gallery_keeps_to_its_model_and_its_folder(
     assert (refused.code, "there is no store 'redis' in this version" in refused.err) == (1, True)
     refused = ask("index", run, "--data", data, "--gallery", embeddings)
     assert (refused.code, f"{embeddings} holds embeddings, not a gallery" in refused.err) == (1, True)
+
+
+def ids(answer):
+    return [hit["tracklet_id"] for hit in answer["hits"]]
+
+
+def test_several_queries_are_asked_as_one(ask, gallery, run, known):
+    first, last = known.tracklets[0], known.tracklets[-1]
+    found = ask("search", gallery, first.tracklet_id, last.tracklet_id, "--json").json
+    similarity = known.vectors @ (known.vectors[0] + known.vectors[-1])
+    order = [i for i in np.argsort(-similarity, kind="stable") if i not in (0, len(known) - 1)]
+    assert ids(found) == [known.tracklets[i].tracklet_id for i in order]
+    assert found["searched"] == len(known) - 2
+    mixed = ask("search", gallery, first.tracklet_id, last.frames[0], "--model", run, "--json").json
+    assert (first.tracklet_id in ids(mixed), last.tracklet_id in ids(mixed)) == (False, True)
+    refused = ask("search", gallery, first.tracklet_id, last.frames[0])
+    assert (refused.code, f"{last.frames[0]}: pictures need --model RUN" in refused.err) == (1, True)
+
+
+def test_answers_by_person_or_camera(ask, gallery, known):
+    query = known.tracklets[0].tracklet_id
+    everything = ask("search", gallery, query, "--json").json["hits"]
+    for by in ("person", "camera"):
+        found = ask("search", gallery, query, "--group", by, "--json").json
+        firsts = {hit[f"{by}_id"]: hit["tracklet_id"] for hit in reversed(everything)}
+        assert {hit["group"]: hit["tracklet_id"] for hit in found["hits"]} == firsts
+        assert sum(hit["group_size"] for hit in found["hits"]) == found["searched"] == len(known) - 1
+    shown = ask("search", gallery, query, "--group", "person").out.splitlines()
+    assert shown[0].split()[-2:] == ["time", "of"]
+    assert len(shown) == 1 + len({hit["person_id"] for hit in everything})
+    refused = ask("search", gallery, query, "--group", "tracklet")
+    assert (refused.code, "'tracklet' is not one of" in refused.err) == (2, True)
+
+
+def test_the_head_is_reranked(ask, gallery, known):
+    query = known.tracklets[0].tracklet_id
+    plain = ask("search", gallery, query, "--json").json
+    found = ask("search", gallery, query, "--rerank", 4, "--json").json
+    order = np.argsort(rerank(known.vectors[:1], Gallery.open(gallery).get(ids(plain)[:4]).vectors)[0])
+    assert ids(found) == [ids(plain)[i] for i in order] + ids(plain)[4:]
+    assert (plain["reranked"], found["reranked"]) == (False, True)
+    assert "; the first 4 re-ranked" in ask("search", gallery, query, "--rerank", 4).err
+    refused = ask("search", gallery, query, "--rerank", 0)
+    assert (refused.code, "rerank_head is 0; expected at least 1" in refused.err) == (1, True)
+
+
+def test_marks_improve_the_query(ask, gallery, known):
+    query, right, wrong, other = (t.tracklet_id for t in known.tracklets[:4])
+    found = ask("search", gallery, query, "--right", right, "--right", other, "--wrong", wrong, "--json").json
+    assert {hit["tracklet_id"]: hit["marked"] for hit in found["hits"] if hit["marked"]} == {
+        right: "right",
+        other: "right",
+    }
+    assert wrong not in ids(found)
+    plain = ask("search", gallery, query, "--json").json["hits"]
+    similarity = {hit["tracklet_id"]: hit["similarity"] for hit in plain}
+    assert all(hit["similarity"] > similarity[hit["tracklet_id"]] for hit in found["hits"] if hit["marked"])
+    shown = ask("search", gallery, query, "--right", right).out.splitlines()
+    assert shown[0].split()[-1] == "marked"
+    assert [line.split()[2] for line in shown if line.split()[-1] == "right"] == [right]
+    for option in ("--right", "--wrong"):
+        refused = ask("search", gallery, query, option, "nobody")
+        assert (refused.code, f"{option} nobody: no such tracklet in {gallery}" in refused.err) == (1, True)
+    refused = ask("search", gallery, query, "--right", right, "--wrong", right)
+    assert (refused.code, "is marked both right and wrong" in refused.err) == (1, True)
+    refused = ask("search", gallery, query, "--wrong", query)
+    assert (refused.code, "is the query, and it is marked wrong" in refused.err) == (1, True)

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from tapetum.errors import DataError, ModelMismatchError
-from tapetum.search import Filter, Gallery, SearchEngine, as_tracklet
+from tapetum.evaluation import Calibration, calibrate
+from tapetum.evaluation.calibration.pair_counts import Pairing
+from tapetum.search import Filter, Gallery, GalleryItem, SearchEngine, as_tracklet, gallery_folder
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 
@@ -87,3 +89,57 @@ def test_bad_queries_are_refused(tmp_path):
     (tmp_path / "text" / "a.txt").touch()
     with pytest.raises(DataError, match="no image"):
         as_tracklet(tmp_path / "text")
+
+
+def test_without_a_model_items_can_be_asked_and_pictures_cannot(engine, tmp_path):
+    alone = SearchEngine(engine.gallery)
+    assert names(alone.search(GalleryItem("level 180"), top=1)) == ["level 240"]
+    with pytest.raises(ValueError, match="pictures need a model"):
+        alone.search(picture(tmp_path / "query.png", 0))
+
+
+class Curve:
+    """A calibration that tells which it is by its probability."""
+
+    def __init__(self, model, answer):
+        self.model, self.answer = model, answer
+        self.curves = dict.fromkeys(Pairing, self)
+
+    def probability(self, distance, *, prior=None):
+        return self.answer
+
+    def refuse_other_model(self, model):
+        Calibration.refuse_other_model(self, model)
+
+
+def test_the_stored_calibration_is_used_unless_another_is_given(engine):
+    gallery, model, query = engine.gallery, engine.model, engine.gallery.filter()[3]
+    assert engine.calibration is None
+    assert engine.search(query)[0].probability is None
+    gallery.set_calibration(Curve(model.fingerprint, 0.25))
+    assert engine.search(query, min_probability=0.2)[0].probability == 0.25  # noticed while it runs
+    assert engine.search(query, min_probability=0.3).is_unknown
+    given = SearchEngine(gallery, model, Curve(model.fingerprint, 0.75))
+    assert given.search(query)[0].probability == 0.75
+    gallery.set_calibration(None)
+    assert engine.search(query)[0].probability is None
+    for which in (model, None):
+        with pytest.raises(ModelMismatchError, match="this calibration is of model other"):
+            SearchEngine(gallery, which, Curve("other", 0.5))
+
+
+def test_a_stored_calibration_is_read_once_and_again_when_it_changed(tmp_path, crowd, monkeypatch):
+    read = []
+    load = gallery_folder.load_calibration
+    monkeypatch.setattr(gallery_folder, "load_calibration", lambda path: read.append(path) or load(path))
+    gallery = Gallery.open(tmp_path / "gallery")
+    gallery.upsert(crowd)
+    engine = SearchEngine(gallery)
+    for prior in (0.1, 0.4):
+        Gallery.open(tmp_path / "gallery").set_calibration(calibrate(crowd, prior=prior))  # somebody else
+        found = [engine.search(GalleryItem("3.1"), top=3) for _ in range(3)]
+        assert engine.calibration.curve().prior == prior
+        assert found[0] == found[2]
+    assert len(read) == 2
+    Gallery.open(tmp_path / "gallery").set_calibration(None)
+    assert engine.calibration is None
