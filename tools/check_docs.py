@@ -265,6 +265,8 @@ def unknown_name(words: Sequence[str]) -> str:
     command, rest = _subcommand(words)
     if command is None:
         return f"{PROGRAM} has no command {rest[0]!r}" if rest else ""
+    if getattr(command, "commands", None) and rest and not rest[0].startswith("-"):
+        return f"{PROGRAM} {command.name} has no command {rest[0]!r}"
     known = {"--help"}.union(*((*parameter.opts, *parameter.secondary_opts) for parameter in command.params))
     for word in rest:
         option = word.strip("[]").partition("=")[0]
@@ -275,18 +277,23 @@ def unknown_name(words: Sequence[str]) -> str:
 
 def _subcommand(words: Sequence[str]) -> tuple[Any, Sequence[str]]:
     """The command that the words name, or None, and what follows its name (all words where there is none)."""
+    found: Any = None
     group: Any = _group()
     while words and words[0] in {"--help", "-v", "--verbose"}:
         words = words[1:]
-    command = group.commands.get(words[0]) if words else None
-    return (command, words[1:]) if command is not None else (None, words)
+    while words and words[0] in getattr(group, "commands", {}):
+        found = group = group.commands[words[0]]
+        words = words[1:]
+    return found, words
 
 
 @cache
 def _group() -> object:
     """The command line without the checks that ask the machine, such as for a device."""
     group: Any = typer.main.get_command(app)
-    for command in group.commands.values():
+    commands = list(group.commands.values())
+    for command in commands:
+        commands += getattr(command, "commands", {}).values()
         for parameter in command.params:
             parameter.callback = None
     return group

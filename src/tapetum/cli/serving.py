@@ -44,7 +44,9 @@ def serve(
     batch_size: Annotated[int, typer.Option(min=1, help="Clips that the model sees at a time.")] = 16,
     batch_wait_ms: Annotated[float, typer.Option(min=0, help="How long a clip waits for others.")] = 5.0,
     queue: Annotated[int, typer.Option(min=1, help="Clips that may wait for the model.")] = 64,
-    limit: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER, such as files=32; repeatable.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="NAME=NUMBER, such as files=32; repeatable.")
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Serve a gallery over HTTP, as a page and as REST, until it is stopped (Ctrl-C or SIGTERM)."""

@@ -122,18 +122,18 @@ class Access:
         return _LOCAL_SESSION if self.tokens is None else request.cookies.get(self.cookie, "")
 
     def _who(self, request: Request) -> User:
-        place = {"address": _address(request), "request_id": request_id(request)}
+        address, name = _address(request), request_id(request)
         if self.tokens is None:
             if _is_browser(request):
                 self._refuse_forged(request)
-            return replace(LOCAL, **place)
+            return replace(LOCAL, address=address, request_id=name)
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             token = self.show(request, secret.strip())
         else:
             token = self._signed_in(request)
             self._refuse_forged(request)
-        return User(token.name, token.role, **place)
+        return User(token.name, token.role, address, name)
 
     def _signed_in(self, request: Request) -> Token:
         session = self.sessions.find(request.cookies.get(self.cookie, ""))

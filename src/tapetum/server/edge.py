@@ -82,7 +82,8 @@ class Edge:
                 raise  # half an answer is out
             await defect_response(error, scope["method"], scope["path"])(scope, receive, send_marked)
         finally:
-            self._metrics.request(_route_of(scope), _known_method(scope["method"]), status, perf_counter() - begun)
+            took_s = perf_counter() - begun
+            self._metrics.request(_route_of(scope), _known_method(scope["method"]), status, took_s)
 
     def _mark(self, headers: MutableHeaders, name: str) -> None:
         headers["X-Request-Id"] = name

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -17,6 +17,9 @@ from tapetum.server.asking import UploadKind
 from tapetum.server.refusals import BadRequest, Busy, ClientGone, Invalid, TimedOut, TooLarge, UnknownType
 from tapetum.server.settings import Limits
 from tapetum.types import Modality
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FORM = "multipart/form-data"
 
@@ -129,7 +132,7 @@ class _Form:
         if self._arrived > self._limits.upload_bytes + FORM_BYTES:
             raise TooLarge(f"more than {self._limits.upload_bytes} bytes in all", field=_FILES)
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         """What the parser calls."""
         return {
             "on_part_begin": self._begin,

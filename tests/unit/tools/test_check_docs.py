@@ -73,6 +73,7 @@ def test_commands_that_parse(tool, read):
         "tapetum evaluate run --device cuda --data hitsz-vcm:x\n"
         "tapetum embed ...\n"
         "tapetum search --help\n"
+        "tapetum token create ada --role viewer && tapetum token --help\n"
         "  tapetum/       no command\n"
         "```\n"
         "```python\ntapetum nonsense\n```\n"
@@ -90,6 +91,8 @@ def test_commands_that_parse(tool, read):
         ("tapetum search gallery query --top many", "many"),
         ("tapetum train lsmrl --out run", "--data"),
         ("ls | tapetum synth", "out"),
+        ("tapetum token mint ada", "token has no command 'mint'"),
+        ("tapetum token create ada --rule viewer", "create has no option --rule"),
     ],
 )
 def test_commands_that_do_not(tool, read, line, message):
@@ -105,9 +108,9 @@ def test_a_long_command_is_reported_at_its_first_line(tool, read):
 
 
 def test_commands_in_prose(tool, read):
-    document = read("x\n`tapetum serve` and ``tapetum train --fast``\n")
+    document = read("x\n`tapetum serf` and ``tapetum train --fast``\n")
     assert found(tool.check_commands(document)) == [
-        (2, "`tapetum serve`: tapetum has no command 'serve'"),
+        (2, "`tapetum serf`: tapetum has no command 'serf'"),
         (2, "`tapetum train --fast`: tapetum train has no option --fast"),
     ]
 
