@@ -7,6 +7,7 @@ machine waits for ever for what its driver holds. Whether the cluster starts a t
 from __future__ import annotations
 
 import importlib
+import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ RETRIES = 2
 """How often a task whose process or machine is lost is begun again."""
 
 _START_S = 120.0
+_LISTEN_S = 10.0
 _WAIT_S = 5.0
 _workers: dict[Job, ShardWorker] = {}
 """In a process of Ray, which is used for many tasks: the model, loaded once."""
@@ -129,6 +131,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         yield
         return
     options = {"include_dashboard": False} if address == LOCAL else {}
+    _refuse_silence(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error", **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -137,6 +140,21 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _refuse_silence(address: str) -> None:
+    """Nothing, or an error where nobody listens at HOST:PORT: Ray itself would wait for minutes.
+
+    Raises:
+        ConnectionError: Nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_LISTEN_S).close()
+    except OSError as error:
+        raise ConnectionError(f"Ray at {address!r}: nobody answers: {error.strerror or error}") from None
 
 
 def _library() -> Any:
