@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +26,11 @@ LARGEST_BYTES = 2_000_000_000
 
 _ROWS, _FRAMES = 3, 2
 """Of the clips that are traced: different numbers, and neither 0 nor 1, which tracing takes for constants."""
+
+_AXES = {CLIPS: ("clips", "frames"), INFRARED: ("clips",), CAMERAS: ("clips",), EMBEDDINGS: ("clips",)}
+"""Names of the axes that are free."""
+
+_TALKATIVE = ("torch.onnx", "onnxscript", "onnx_ir")
 
 
 class _Encoder(nn.Module):
@@ -60,12 +67,11 @@ def build_graph(method: Method, opset: int = OLDEST_OPSET) -> onnx.ModelProto:
     if opset < OLDEST_OPSET:
         raise ValueError(f"opset must be at least {OLDEST_OPSET}, found {opset}")
     if any(tensor.device.type != "cpu" for tensor in method.parameters()):
-        raise ValueError("a method is exported from the processor: load its run with device=\"cpu\"")
+        raise ValueError("a method is exported from the processor: load its run with device='cpu'")
     size = sum(tensor.numel() * tensor.element_size() for tensor in method.parameters())
     if size > LARGEST_BYTES:
         raise ValueError(f"weights of {size} bytes do not fit into one ONNX file of {LARGEST_BYTES}")
-    with warnings.catch_warnings():  # of torch about its own insides
-        warnings.simplefilter("ignore")
+    with _quiet():
         program: Any = torch.onnx.export(
             _trace(method),
             (),
@@ -73,12 +79,30 @@ def build_graph(method: Method, opset: int = OLDEST_OPSET) -> onnx.ModelProto:
             opset_version=opset,
             input_names=list(graph_inputs(method)),
             output_names=[EMBEDDINGS],
+            optimize=False,  # its rules take numbers near 0 for 0, such as the offset of a generalised mean
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto
     _drop_unused(model.graph)
     _drop_notes(model)
+    _name_axes(model.graph)
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, nobody hears what the exporter thinks of its own insides."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _trace(method: Method) -> torch.export.ExportedProgram:
@@ -115,6 +139,15 @@ def _drop_notes(model: onnx.ModelProto) -> None:
         item.ClearField("metadata_props")
 
 
+def _name_axes(graph: onnx.GraphProto) -> None:
+    """Give the free axes of inputs and output names; shapes between them are left to the reader."""
+    del graph.value_info[:]
+    for value in (*graph.input, *graph.output):
+        for axis, name in zip(value.type.tensor_type.shape.dim, _AXES[value.name], strict=False):
+            if axis.dim_param:
+                axis.dim_param = name
+
+
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """Nodes, and those of graphs inside them."""
     for node in nodes:
@@ -125,7 +158,7 @@ def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 
 def _values(graph: onnx.GraphProto) -> Iterator[Any]:
-    yield from (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    yield from (*graph.input, *graph.output, *graph.initializer)
 
 
 def write_model(model: onnx.ModelProto, about: OnnxMetadata, path: Path) -> OnnxMetadata:

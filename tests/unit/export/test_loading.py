@@ -1,6 +1,7 @@
 """`tapetum.load` of an exported file: the face of a run, and files that are not what they should be."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -53,12 +54,39 @@ def test_clips_are_checked(case, exported):
     seen = ["visible", "infrared"]
     assert exported.encode_clips(clips, seen, [7, None]).shape == (2, exported.embedding_dim)
     assert exported.encode_clips(clips[:0], [], []).shape == (0, exported.embedding_dim)
-    with pytest.raises(ValueError, match=r"clips of shape \[2, 1, 3, 32, 16\] uint8: expected uint8 \[B, 2, 3, 32"):
-        exported.encode_clips(clips[:, :1], seen, [7, None])
+    assert exported.encode_clips(clips[:, :1], seen, [7, None]).shape == (2, exported.embedding_dim)
+    with pytest.raises(ValueError, match=r"clips of shape \[2, 2, 3, 30, 16\] uint8: expected uint8 \[B, 2, 3, 32, 16\]"):
+        exported.encode_clips(clips[..., :30, :], seen, [7, None])
     with pytest.raises(ValueError, match="float32: expected uint8"):
         exported.encode_clips(clips.astype(np.float32), seen, [7, None])
     with pytest.raises(ValueError, match="2 modalities and 1 camera_ids for 2 clips"):
         exported.encode_clips(clips, seen, [7])
+
+
+class Session:
+    """Keeps what it is asked for."""
+
+    def run(self, outputs, given):
+        self.given = given
+        return [np.zeros((len(given["clips"]), 4), dtype=np.float32)]
+
+
+def test_cameras_are_told_by_their_place_and_a_clip_has_its_length(case):
+    about = replace(
+        case.exported.about, inputs=("clips", "cameras"), camera_ids=("gate", 7), is_frame_count_free=False
+    )
+    model = OnnxModel(about, case.exported.path, session := Session())
+    clips = np.full((3, 2, 3, 32, 16), 128, dtype=np.uint8)
+    model.encode_clips(clips, ["visible"] * 3, [7, "elsewhere", None])
+    assert set(session.given) == {"clips", "cameras"}
+    assert (session.given["cameras"].tolist(), session.given["cameras"].dtype) == ([1, -1, -1], np.int64)
+    np.testing.assert_array_equal(session.given["clips"], about.preprocessing.normalise(clips))
+    with pytest.raises(ValueError, match=r"expected uint8 \[B, 2, 3, 32, 16\]"):
+        model.encode_clips(clips[:, :1], ["visible"] * 3, [7, 7, 7])
+    strict = OnnxModel(replace(about, unknown_camera="error"), case.exported.path, session)
+    strict.encode_clips(clips[:1], ["visible"], ["gate"])
+    with pytest.raises(ValueError, match="camera 'elsewhere' is not among those of the training data: gate, 7"):
+        strict.encode_clips(clips[:1], ["visible"], ["elsewhere"])
 
 
 def test_what_only_a_run_can_do_is_refused_by_name(exported, case):

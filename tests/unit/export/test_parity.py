@@ -45,7 +45,10 @@ def test_an_embedding_that_is_not_finite_or_zero_is_not_enough():
     assert not Parity("f", (Comparison("bad", 1, (1,), 0.0, 0.99989),)).is_enough
 
 
-def test_drawn_clips_are_the_same_again_and_ask_for_every_camera(case):
+def test_drawn_clips_are_the_same_again_and_ask_for_every_camera(case, monkeypatch):
+    assert set(drawn_sample(case.model, 4, 0).camera_ids) == {None}
+    monkeypatch.setattr(type(case.model.method), "reads_cameras", True)
+    monkeypatch.setattr(case.model.method, "camera_ids", ("gate", 7))
     first, again, other = (drawn_sample(case.model, 8, seed) for seed in (0, 0, 1))
     assert np.array_equal(first.clips, again.clips)
     assert not np.array_equal(first.clips, other.clips)

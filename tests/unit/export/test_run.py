@@ -31,9 +31,10 @@ def test_the_file_is_one_onnx_model_that_says_what_it_is(case):
     said = OnnxMetadata.from_properties({p.key: p.value for p in model.metadata_props}, case.exported.path)
     assert said == case.exported.about
     assert said.fingerprint == case.model.fingerprint
-    assert (said.method, said.trained_on, said.embedding_dim) == ("x-reid", "hitsz-vcm", case.model.embedding_dim)
+    assert (said.method, said.trained_on, said.embedding_dim) == ("mun", "hitsz-vcm", 256)
     assert (said.preprocessing, said.sampling) == (case.model.preprocessing, case.model.sampling)
-    assert (said.camera_ids, said.inputs) == (("gate", 7), ("clips", "cameras"))
+    assert (said.camera_ids, said.inputs) == (("gate", 7), ("clips", "infrared"))
+    assert said.is_frame_count_free
     assert (said.opset, model.opset_import[0].version) == (18, 18)
     assert said.config["frames"] == 2
 
@@ -57,13 +58,14 @@ def test_weight_files_are_named_without_their_folder(case):
 def test_the_card_says_what_is_known(case):
     card = case.exported.card.read_text()
     for part in (
-        "x-reid, trained on hitsz-vcm",
+        "mun, trained on hitsz-vcm",
         "Preset tiny, seed 5",
         "Whether they were synthetic is not known",
         "None: the run holds no scores",
         "academic use",
         "none, it learnt from random ones",
-        "['gate', 7]",
+        "`infrared`: bool",
+        "`[B, T, 3, 32, 16]`",
         "## Limits",
     ):
         assert part in card
