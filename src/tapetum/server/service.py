@@ -100,6 +100,16 @@ class SearchService:
         self.reads.close()
         self._queries.clear()
 
+    def model(self) -> ClipEncoder:
+        """What embeds pictures.
+
+        Raises:
+            NoModel: The service has none.
+        """
+        if self._encoder is None:
+            raise NoModel("this service has no model: search by a tracklet of the gallery")
+        return self._encoder
+
     async def upload(
         self,
         files: Sequence[bytes],
@@ -120,9 +130,7 @@ class SearchService:
             NoModel: The service has no model.
             Refusal: A file is of another kind, damaged or too large, or there are none or too many.
         """
-        encoder, limits = self._encoder, self.settings.limits
-        if encoder is None:
-            raise NoModel("this service has no model: search by a tracklet of the gallery")
+        encoder, limits = self.model(), self.settings.limits
         if not files:
             raise Invalid("no picture was given", field="files")
         if len(files) > limits.files:

@@ -6,14 +6,19 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from queue import Queue
 
 import httpx
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
-from tapetum.search import Gallery
+from tapetum.model import load
+from tapetum.search import Gallery, SearchEngine, Several
+from tapetum.server.app import create_app
 from tapetum.server.audit import records_before, verify
+from tapetum.server.settings import ServerSettings
 from tapetum.server.tokens import TokenFile
 from tapetum.server.users import Role
 from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
@@ -22,7 +27,7 @@ PROGRAM = "import sys; from tapetum.cli import main; sys.exit(main())"
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory):
+def few(tmp_path_factory):
     """Address of a gallery of four tracklets."""
     uri = f"numpy:{tmp_path_factory.mktemp('serving') / 'gallery'}"
     rows = tuple(Tracklet(f"t{n}", (), Modality.VISIBLE, n // 2, n % 2) for n in range(4))
@@ -53,9 +58,9 @@ def start():
         process.communicate(timeout=20)
 
 
-def test_it_serves_until_it_is_told_to_stop(gallery, start, tmp_path):
+def test_it_serves_until_it_is_told_to_stop(few, start, tmp_path):
     log = tmp_path / "audit.jsonl"
-    process, line = start("--gallery", gallery, "--audit", log)
+    process, line = start("--gallery", few, "--audit", log)
     found = re.fullmatch(r"(http://127\.0\.0\.1:\d+) serves (\S+) with 4 tracklets\n", line)
     assert found, (line, process.poll())
     with httpx.Client(base_url=found[1], timeout=20) as client:
@@ -73,19 +78,19 @@ def test_it_serves_until_it_is_told_to_stop(gallery, start, tmp_path):
     assert not verify(log).faults
 
 
-def test_other_machines_are_not_let_in_without_tokens(ask, gallery, tmp_path):
-    found = ask("serve", "--gallery", gallery, "--host", "0.0.0.0")
+def test_other_machines_are_not_let_in_without_tokens(ask, few, tmp_path):
+    found = ask("serve", "--gallery", few, "--host", "0.0.0.0")
     assert found.code == 1
     assert "--host 0.0.0.0 can be reached from other machines" in found.err
     assert "--tokens FILE" in found.err
-    found = ask("serve", "--gallery", gallery, "--tokens", tmp_path / "none.json")
+    found = ask("serve", "--gallery", few, "--tokens", tmp_path / "none.json")
     assert (found.code, "no token yet" in found.err) == (1, True)
 
 
-def test_a_port_that_is_taken_is_named(ask, gallery):
+def test_a_port_that_is_taken_is_named(ask, few):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        found = ask("serve", "--gallery", gallery, "--port", port)
+        found = ask("serve", "--gallery", few, "--port", port)
     assert found.code == 1
     assert f"127.0.0.1:{port}" in found.err
 
@@ -99,20 +104,19 @@ def test_a_port_that_is_taken_is_named(ask, gallery):
         (["--gallery", "{gallery}", "--limit", "files=0"], "files"),
         (["--gallery", "{gallery}", "--audit", "{}/none/audit.jsonl"], "folder does not exist"),
         (["--gallery", "{gallery}", "--calibration", "{}/none.json"], "none.json"),
-        (["--gallery", "{gallery}", "--model", "{}/none"], "none"),
         (["--gallery", "{gallery}", "--port", "70000"], "port"),
     ],
 )
-def test_what_does_not_fit_is_named(ask, gallery, tmp_path, options, said):
-    found = ask("serve", *(option.format(tmp_path, gallery=gallery) for option in options))
+def test_what_does_not_fit_is_named(ask, few, tmp_path, options, said):
+    found = ask("serve", *(option.format(tmp_path, gallery=few) for option in options))
     assert found.code == 1
     assert said in found.err
 
 
-def test_tokens_decide_who_is_let_in(gallery, start, tmp_path):
+def test_tokens_decide_who_is_let_in(few, start, tmp_path):
     file = TokenFile(tmp_path / "tokens.json")
     secret = file.create("ada", Role.VIEWER)
-    process, line = start("--gallery", gallery, "--tokens", file.path, "--host", "0.0.0.0")
+    process, line = start("--gallery", few, "--tokens", file.path, "--host", "0.0.0.0")
     port = re.search(r":(\d+) serves", line)[1]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
         assert client.get("/api/v1/info").status_code == 401
@@ -124,3 +128,20 @@ def test_tokens_decide_who_is_let_in(gallery, start, tmp_path):
     _, errors = process.communicate(timeout=30)
     assert "unencrypted" in errors
     assert "no audit log" in errors
+
+
+@pytest.mark.parametrize("kind", ["tracklet", "images"])
+def test_uploads_are_embedded_as_files_are(run, gallery, kind):
+    engine = SearchEngine(Gallery.open(gallery, create=False), load(run))
+    frames = [Path(frame) for frame in engine.gallery.filter()[0].frames]
+    asked = frames if kind == "tracklet" else Several(tuple(frames[:3]))
+    expected = engine.search(asked, modality="visible", top=3)
+    files = [("files", (f.name, f.read_bytes())) for f in (frames if kind == "tracklet" else frames[:3])]
+    app = create_app(ServerSettings(), engine)
+    with TestClient(app, base_url="http://localhost") as client:
+        fields = {"kind": kind, "modality": "visible"}
+        query_id = client.post("/api/v1/queries", files=files, data=fields).json()["query_id"]
+        answer = client.post("/api/v1/search", json={"query_ids": [query_id], "top": 3}).json()
+    found = [(hit["item"]["item_id"], pytest.approx(hit["similarity"], abs=1e-5)) for hit in answer["hits"]]
+    assert [(hit.tracklet.tracklet_id, hit.similarity) for hit in expected] == found
+    assert answer["seen"] == "visible"

@@ -68,6 +68,7 @@ async def create_query(request: Request, service: Service, user: Operator) -> Qu
     They are turned as their EXIF data say; all else that a file holds beside its pixels is dropped. Nobody
     but the user who uploaded them can use or see them. Nothing is written to a disk.
     """
+    service.model()  # nothing is received in vain
     receiver: Receiver = request.app.state.receiver
     upload = await receiver.receive(request)
     handle = await service.upload(upload.files, by=user, kind=upload.kind, modality=upload.modality)

@@ -19,7 +19,7 @@ def test_cameras_are_rows_and_times_are_places():
     drawn = draw_timeline(hits((10, 100.0), (2, 0.0), ("yard", 50.0), (None, 100.0), (2, 100.0)))
     assert [row.name for row in drawn.rows] == ["Camera 2", "Camera 10", "yard", "no camera"]
     places = {pin.hit.rank: pin.x for row in drawn.rows for pin in row.pins}
-    assert places == {1: 97.0, 2: 22.0, 3: 59.5, 4: 97.0, 5: 97.0}
+    assert places == {1: 97.0, 2: 24.0, 3: 60.5, 4: 97.0, 5: 97.0}
 
 
 def test_pins_that_would_overlap_are_put_below_each_other():
@@ -28,7 +28,7 @@ def test_pins_that_would_overlap_are_put_below_each_other():
     for one in at:
         for other in at:
             if one < other:
-                assert abs(at[one][0] - at[other][0]) >= 6 or abs(at[one][1] - at[other][1]) >= 24
+                assert abs(at[one][0] - at[other][0]) >= 4.2 or abs(at[one][1] - at[other][1]) >= 23
     assert at[5][1] == at[4][1] < row.rule
 
 
@@ -46,7 +46,7 @@ def test_ticks_are_few_and_lie_within(span, start):
     assert 1 <= len(drawn.ticks) <= 5
     for tick in drawn.ticks:
         assert start <= tick.seconds <= start + span
-        assert 22.0 <= tick.x <= 97.0
+        assert 24.0 <= tick.x <= 97.0
         assert tick.is_date == (start == NOON)
 
 
@@ -60,7 +60,7 @@ def test_where_no_time_is_known_hits_stand_in_order_of_rank():
     drawn = draw_timeline(hits((1, None), (2, None), (1, None)))
     assert drawn.ticks == ()
     assert drawn.undated == ()
-    assert [pin.x for row in drawn.rows for pin in row.pins] == [22.0, 97.0, 59.5]
+    assert [pin.x for row in drawn.rows for pin in row.pins] == [24.0, 97.0, 60.5]
     assert draw_timeline([]) is None
 
 
