@@ -5,6 +5,7 @@ pictures an upload is nearest to, so that every answer is known.
 """
 
 import io
+import re
 import shutil
 import socket
 import threading
@@ -160,6 +161,18 @@ def address(walkers):
         thread.join(10)
 
 
+@pytest.fixture(scope="session")
+def case(walkers, address):
+    """Where an answer to the pictures to search by is shown."""
+    import httpx
+
+    with httpx.Client(base_url=address, headers={"HX-Request": "true"}) as client:
+        files = [("files", (f"{number}.jpg", content)) for number, content in enumerate(walkers.query)]
+        query = re.search(r'name="query_id" value="([^"]+)"', client.post("/upload", files=files).text)
+        asked = {"query_id": query.group(1), "reason": "case 2031 <missing> & sought"}
+        return client.post("/search", data=asked).headers["HX-Push-Url"]
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Chromium with an empty profile. It ends with each file: its event loop is in the way of other tests."""
@@ -186,13 +199,13 @@ def opened(browser, address):
             timezone_id="Asia/Kolkata",
             **wishes,
         )
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(25_000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda said: is_complaint(said, tolerated) and complaints.append(said.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda asked: is_own(asked.url, address) or complaints.append(asked.url))
-        page.goto(path)
+        page.goto(path, wait_until="domcontentloaded")
         return page
 
     yield open_page

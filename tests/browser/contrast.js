@@ -23,7 +23,7 @@
   for (const element of document.querySelectorAll("body *")) {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
     const style = getComputedStyle(element);
-    if (!own || !element.checkVisibility({ checkVisibilityCSS: true }) || element.closest(".unseen, .skip, :disabled, [aria-hidden]")) continue;
+    if (!own || !element.checkVisibility({ checkVisibilityCSS: true }) || element.closest(".unseen, .skip, :disabled, [aria-hidden], .pin.current")) continue;
     const colour = element.closest("svg") ? style.fill : style.color;
     const [a, b] = [light(rgba(colour)), light(behind(element))].sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05);

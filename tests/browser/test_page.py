@@ -8,7 +8,6 @@ import re
 import zipfile
 from pathlib import Path
 
-import pytest
 
 SCREENSHOTS = "TAPETUM_SCREENSHOTS"
 """Folder that pictures of the page are written to, where this variable of the environment names one."""
@@ -27,12 +26,12 @@ def keep(page, name):
 def loaded(page):
     """Wait for all pictures that are in sight."""
     page.wait_for_function(
-        "[...document.images].filter(i => i.getBoundingClientRect().top < innerHeight)"
+        "() => [...document.images].filter(i => i.getBoundingClientRect().top < innerHeight)"
         ".every(i => i.complete && i.naturalWidth > 0)"
     )
 
 
-def search(page, pictures, reason="case 2031, missing person"):
+def search(page, pictures, reason="case 9"):
     """Upload pictures and search."""
     page.locator("#files").set_input_files(pictures)
     page.locator("[data-query]").first.wait_for()
@@ -43,6 +42,7 @@ def search(page, pictures, reason="case 2031, missing person"):
 
 def test_pictures_are_uploaded_and_the_person_is_found(opened, pictures):
     page = opened()
+    keep(page, "start")
     search(page, pictures)
     hits = page.locator("[data-hit]")
     assert hits.count() == 20
@@ -80,22 +80,20 @@ def test_dropped_pictures_are_taken_as_what_is_chosen(opened, pictures):
     assert page.locator("[data-query]").count() == 0
 
 
-def test_hits_play_on_hover_and_rest_after(opened, pictures):
-    page = opened()
-    search(page, pictures)
+def test_hits_play_on_hover_and_rest_after(opened, case):
+    page = opened(case)
     loaded(page)
     hit = page.locator("[data-hit='2']")
     hit.hover()
-    page.wait_for_function("Number(document.querySelector(\"[data-hit='2']\").dataset.at) > 1")
+    page.wait_for_function("() => Number(document.querySelector(\"[data-hit='2']\").dataset.at) > 1")
     assert hit.get_attribute("data-playing") is not None
     page.mouse.move(2, 2)
     assert hit.get_attribute("data-playing") is None
     assert hit.get_attribute("data-at") == "0"
 
 
-def test_nothing_moves_for_those_who_asked_for_less_motion(opened, pictures):
-    page = opened(reduced_motion="reduce")
-    search(page, pictures)
+def test_nothing_moves_for_those_who_asked_for_less_motion(opened, case):
+    page = opened(case, reduced_motion="reduce")
     hit = page.locator("[data-hit='1']")
     hit.hover()
     hit.locator("a.look").focus()
@@ -104,9 +102,8 @@ def test_nothing_moves_for_those_who_asked_for_less_motion(opened, pictures):
     assert hit.get_attribute("data-playing") is not None
 
 
-def test_marks_improve_the_next_answer(opened, pictures):
-    page = opened()
-    search(page, pictures)
+def test_marks_improve_the_next_answer(opened, case):
+    page = opened(case)
     again = page.locator("[data-again]")
     assert again.is_disabled()
     names = [page.locator(f"[data-hit='{n}'] [name=from_hit]").get_attribute("value") for n in (1, 2)]
@@ -124,20 +121,18 @@ def test_marks_improve_the_next_answer(opened, pictures):
     assert page.locator(f"[name=wrong][value='{names[1]}']").is_checked()
 
 
-def test_a_search_from_a_hit_follows_it(opened, pictures):
-    page = opened()
-    search(page, pictures)
+def test_a_search_from_a_hit_follows_it(opened, case):
+    page = opened(case)
     button = page.get_by_role("button", name="Search again from hit 3")
     name = button.get_attribute("value")
     button.click()
     page.locator("[data-item-query]").get_by_text(name).wait_for()
     assert page.locator("[data-hit]").count() == 20
-    assert page.locator("#reason").input_value() == "case 2031, missing person"
+    assert page.locator("#reason").input_value() == "case 2031 <missing> & sought"
 
 
-def test_filters_time_window_and_unknown(opened, pictures):
-    page = opened()
-    search(page, pictures)
+def test_filters_time_window_and_unknown(opened, case):
+    page = opened(case)
     page.locator("[name=modality][value=infrared]").check(force=True)
     page.get_by_text("Time window").click()
     page.locator("[name=after]").fill("2026-02-26T02:00:00")  # 20:30 UTC of the day before
@@ -151,7 +146,7 @@ def test_filters_time_window_and_unknown(opened, pictures):
     assert min(times) >= 1_772_051_400
     assert page.locator(".hits .modality.visible").count() == 0
     page.reload()
-    assert page.locator("[name=after]").input_value() == "2026-02-26T02:00:00"
+    assert page.locator("[name=after]").input_value().startswith("2026-02-26T02:00")
 
 
 def test_times_are_the_viewers_own(opened):
@@ -163,19 +158,17 @@ def test_times_are_the_viewers_own(opened):
     assert f"{minutes // 60:02}:{minutes % 60:02}" in local
 
 
-def test_the_timeline_leads_to_the_hits(opened, pictures):
-    page = opened()
-    search(page, pictures)
+def test_the_timeline_leads_to_the_hits(opened, case):
+    page = opened(case)
     assert page.locator("[data-pin]").count() == 20
     page.locator("[data-pin='17']").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function(f"{FOCUSED} === '17'")
+    page.wait_for_function(f"() => {FOCUSED} === '17'")
     assert page.locator("[data-pin='17']").evaluate("pin => pin.classList.contains('current')")
 
 
-def test_hits_are_compared_side_by_side(opened, pictures):
-    page = opened()
-    search(page, pictures)
+def test_hits_are_compared_side_by_side(opened, case):
+    page = opened(case)
     for rank in (1, 4):
         page.get_by_label(f"Compare hit {rank}", exact=True).check(force=True)
     page.locator("[data-compare]").click()
@@ -185,7 +178,7 @@ def test_hits_are_compared_side_by_side(opened, pictures):
     loaded(page)
     page.keyboard.press("ArrowRight")
     page.wait_for_function(
-        "[...document.querySelectorAll('#compare figure')].every(f => f.dataset.at === '1')"
+        "() => [...document.querySelectorAll('#compare figure')].every(f => f.dataset.at === '1')"
     )
     keep(page, "compare")
     page.keyboard.press("Escape")
@@ -232,9 +225,8 @@ def test_all_is_reached_by_the_keyboard(opened, pictures):
     assert page.evaluate("document.documentElement.dataset.theme") is None
 
 
-def test_focus_is_always_seen(opened, pictures):
-    page = opened()
-    search(page, pictures)
+def test_focus_is_always_seen(opened, case):
+    page = opened(case)
     page.locator(".brand").focus()
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -250,48 +242,42 @@ def test_focus_is_always_seen(opened, pictures):
         assert unseen is None
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_small_screens_need_no_scrolling_sideways(opened, pictures, scheme):
-    page = opened(width=390, height=844, color_scheme=scheme, has_touch=True)
+def test_small_screens_need_no_scrolling_sideways(opened, pictures):
+    page = opened(width=390, height=844, has_touch=True)
     assert page.evaluate(OVERFLOW) == 0
-    keep(page, f"start-390-{scheme}")
+    keep(page, "start-390")
     search(page, pictures)
     assert page.evaluate(OVERFLOW) == 0
+    assert page.evaluate("document.querySelector('.answer-head').getBoundingClientRect().top < 300")
     loaded(page)
-    page.locator(".answer-head").scroll_into_view_if_needed()
-    page.evaluate("document.querySelector('.answer-head').scrollIntoView()")
-    keep(page, f"page-390-{scheme}")
+    keep(page, "page-390")
     page.locator("[data-hit='1'] a.look").click()
     page.locator("#compare[open]").wait_for()
     assert page.evaluate(OVERFLOW) == 0
-    keep(page, f"compare-390-{scheme}")
+    loaded(page)
+    keep(page, "compare-390")
     page.goto("/gallery")
     assert page.evaluate(OVERFLOW) == 0
-    loaded(page)
-    keep(page, f"gallery-390-{scheme}")
+    keep(page, "gallery-390")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_follow_the_system_and_the_switch(opened, pictures, scheme):
-    page = opened(color_scheme=scheme, height=1000)
-    keep(page, f"start-{scheme}")
-    other = {"light": "dark", "dark": "light"}[scheme]
-    assert brightness(page) == scheme
-    page.locator("[data-theme-switch]").click()
-    assert brightness(page) == other
-    page.reload()
-    assert brightness(page) == other
-    page.keyboard.press("t")
-    assert brightness(page) == scheme
-    search(page, pictures)
+def test_colours_follow_the_system_and_the_switch(opened, case):
+    faint = Path(__file__).with_name("contrast.js").read_text("utf-8")
+    page = opened(case, color_scheme="dark", height=1080)
     page.get_by_label("Hit 1 is right").check(force=True)
     page.get_by_label("Hit 5 is wrong").check(force=True)
     page.locator("h1").click()
     loaded(page)
-    keep(page, "page" if scheme == "light" else "page-dark")
-    page.goto("/gallery")
-    loaded(page)
-    keep(page, f"gallery-{scheme}")
+    assert (brightness(page), page.evaluate(faint)) == ("dark", [])
+    keep(page, "page-dark")
+    page.locator("[data-theme-switch]").click()
+    page.locator("h1").click()
+    assert (brightness(page), page.evaluate(faint)) == ("light", [])
+    keep(page, "page")
+    page.reload()
+    assert brightness(page) == "light"
+    page.keyboard.press("t")
+    assert brightness(page) == "dark"
 
 
 def brightness(page):
@@ -301,17 +287,8 @@ def brightness(page):
     return "light" if red + green + blue > 3 * 128 else "dark"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_stand_out_from_their_ground(opened, pictures, scheme):
-    page = opened(color_scheme=scheme)
-    search(page, pictures)
-    faint = page.evaluate(Path(__file__).with_name("contrast.js").read_text("utf-8"))
-    assert faint == []
-
-
-def test_the_case_is_exported_and_opens_alone(opened, pictures, tmp_path):
-    page = opened()
-    search(page, pictures, reason="case <7> & more")
+def test_the_case_is_exported_and_opens_alone(opened, case, tmp_path):
+    page = opened(case)
     with page.expect_download() as download:
         page.get_by_role("link", name="Case (ZIP)").click()
     archive = zipfile.ZipFile(download.value.path())
@@ -323,7 +300,7 @@ def test_the_case_is_exported_and_opens_alone(opened, pictures, tmp_path):
     asked = []
     shown.on("request", lambda request: asked.append(request.url))
     shown.goto((tmp_path / "case" / "case.html").as_uri())
-    assert "case <7> & more" in shown.locator("table").inner_text()
+    assert "case 2031 <missing> & sought" in shown.locator("table").inner_text()
     assert shown.locator(".hits img").count() == 80
     assert shown.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert all(url.startswith(("file:", "data:")) for url in asked)
@@ -341,6 +318,8 @@ def test_problems_are_said_where_they_are_seen(opened):
 def test_the_gallery_is_leafed_through_and_picked_from(opened):
     page = opened("/gallery")
     assert page.locator("[data-hit]").count() == 48
+    loaded(page)
+    keep(page, "gallery")
     page.get_by_role("link", name="Next").click()
     page.get_by_text("2 of 2").wait_for()
     page.get_by_role("link", name="Search by it").first.click()

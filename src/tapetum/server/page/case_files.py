@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tapetum.search.query import Hit
+from tapetum.server.asking import QueryHandle
 from tapetum.server.page.cases import Case
 from tapetum.server.page.scores import percent
 from tapetum.server.page.times import is_date, iso_time, time_text
@@ -123,9 +124,7 @@ def case_archive(case: Case, page: bytes, *, by: User, at: float) -> bytes:
 def _query_text(case: Case) -> str:
     if not case.queries:
         return f"tracklet {case.form.item_id} of the gallery"
-    counts = [
-        f"{query.pictures} uploaded picture(s), {', '.join(query.modalities)}" for query in case.queries
-    ]
+    counts = [f"{query.pictures} uploaded picture(s), {_seen(query)}" for query in case.queries]
     digests = [digest for query in case.queries for digest in query.digests]
     return f"{'; '.join(counts)}; SHA-256 {', '.join(digests)}"
 
@@ -199,3 +198,8 @@ def _cell(value: object) -> str:
 
 def _address(content: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _seen(query: QueryHandle) -> str:
+    """How the pictures of an upload were seen, each manner once."""
+    return ", ".join(dict.fromkeys(query.modalities))

@@ -13,11 +13,16 @@ from tapetum.search.query import Hit
 from tapetum.server.page.times import is_date, time_text
 from tapetum.types import Id
 
-_LEFT, _RIGHT = 4.0, 96.0
-_NEAREST = 5.0
+_LEFT, _RIGHT = 24.0, 97.0
+"""Where pins are put; to the left of them stand the names of the cameras."""
+
+_NEAREST = 4.2
 """Percent that two pins of one lane are apart at least; nearer ones go into lanes below each other."""
 
-_NAME, _LANE, _GAP, _AXIS = 18, 25, 7, 20
+_LANE, _GAP, _AXIS = 23, 4, 20
+_LONGEST = 11
+"""Letters of a name that there is room for."""
+
 _MOST_TICKS = 4
 _STEPS = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
 _SHORT = 1800
@@ -45,12 +50,14 @@ class Row:
 
     Attributes:
         name: The camera's.
+        short: Its beginning, as far as there is room.
         y: Where its name stands, in pixels from the top.
         rule: Where the line below it is drawn.
         pins: Its hits.
     """
 
     name: str
+    short: str
     y: float
     rule: float
     pins: tuple[Pin, ...]
@@ -110,10 +117,10 @@ def camera_name(camera_id: Id | None) -> str:
     """A camera as people read it.
 
     >>> camera_name(3), camera_name("yard"), camera_name(None)
-    ('Camera 3', 'yard', 'Camera unknown')
+    ('Camera 3', 'yard', 'no camera')
     """
     if camera_id is None:
-        return "Camera unknown"
+        return "no camera"
     text = str(camera_id)
     return f"Camera {text}" if text.isdecimal() else text
 
@@ -143,9 +150,10 @@ def _row(name: str, seen: list[tuple[float, Hit]], top: int) -> tuple[Row, int]:
     for x, hit in sorted(seen, key=lambda pair: (pair[0], pair[1].rank)):
         lane = next((lane for lane, end in enumerate(ends) if x - end >= _NEAREST), len(ends))
         ends[lane : lane + 1] = [x]
-        pins.append(Pin(hit, x, top + _NAME + (lane + 0.5) * _LANE))
-    bottom = top + _NAME + len(ends) * _LANE + _GAP
-    return Row(name, top + 12, bottom - _GAP / 2, tuple(pins)), bottom
+        pins.append(Pin(hit, x, top + _GAP / 2 + (lane + 0.5) * _LANE))
+    bottom = top + len(ends) * _LANE + _GAP
+    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    return Row(name, short, top + _GAP / 2 + 0.5 * _LANE + 4, bottom, tuple(pins)), bottom
 
 
 def _ticks(first: float, last: float) -> tuple[Tick, ...]:

@@ -90,11 +90,14 @@ function writeCounts() {
 function rove(current) {
   for (const hit of all()) {
     const reached = hit === current;
-    hit.classList.toggle("current", reached);
     for (const part of hit.querySelectorAll("a, button, input")) part.tabIndex = reached ? 0 : -1;
   }
-  const rank = current?.dataset.hit;
-  for (const pin of document.querySelectorAll("[data-pin]")) pin.classList.toggle("current", pin.dataset.pin === rank);
+}
+
+function pinDown(hit) {
+  for (const pin of document.querySelectorAll("[data-pin]")) {
+    pin.classList.toggle("current", pin.dataset.pin === hit.dataset.hit);
+  }
 }
 
 /** Bring marks, counts and the order of the Tab key in line with what is on the page. */
@@ -121,7 +124,9 @@ export function startHits() {
   });
   document.addEventListener("focusin", (event) => {
     const hit = event.target.closest("[data-hit]");
-    if (hit) rove(hit);
+    if (!hit) return;
+    rove(hit);
+    pinDown(hit);
   });
   document.addEventListener("click", (event) => {
     const pin = event.target.closest("[data-pin]");

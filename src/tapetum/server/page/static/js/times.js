@@ -1,18 +1,28 @@
 // Times that count from 1970 are shown, and asked for, in the viewer's own time.
 const FULL = { dateStyle: "medium", timeStyle: "medium" };
-const TICK = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
-const SHORT_TICK = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+const CLOCK = { hour: "2-digit", minute: "2-digit" };
+const DAY = { month: "short", day: "numeric" };
+const SECOND = { second: "2-digit" };
 
 const moment = (seconds) => new Date(Number(seconds) * 1000);
 const shown = (seconds, options) => new Intl.DateTimeFormat(undefined, options).format(moment(seconds));
 
 function showTime(element) {
-  const { seconds, tick } = element.dataset;
-  if (tick === undefined) {
-    element.title = element.textContent.trim();
-    element.textContent = shown(seconds, FULL);
-  } else {
-    element.textContent = shown(seconds, tick === "short" ? SHORT_TICK : TICK);
+  const { seconds } = element.dataset;
+  const isThisYear = moment(seconds).getFullYear() === new Date().getFullYear();
+  element.title = `${shown(seconds, FULL)} (${element.textContent.trim()})`;
+  element.textContent = shown(seconds, isThisYear ? { ...DAY, ...CLOCK, ...SECOND } : FULL);
+}
+
+// Ticks of an axis: the day stands only where it is another one than that of the tick before.
+function showTicks(ticks) {
+  let before = "";
+  for (const tick of ticks) {
+    const { seconds, tick: kind } = tick.dataset;
+    const day = shown(seconds, DAY);
+    const clock = kind === "short" ? { ...CLOCK, ...SECOND } : CLOCK;
+    tick.textContent = shown(seconds, day === before || kind === "short" ? clock : { ...DAY, ...clock });
+    before = day;
   }
 }
 
@@ -26,9 +36,11 @@ function fieldValue(seconds) {
 export function showLocalTimes(root) {
   for (const element of root.querySelectorAll("[data-seconds]:not([data-local])")) {
     element.dataset.local = "";
+    if (element.dataset.tick !== undefined) continue;
     if (element.matches("input")) element.value = element.dataset.seconds && fieldValue(element.dataset.seconds);
     else showTime(element);
   }
+  showTicks(root.querySelectorAll("[data-tick]"));
 }
 
 /** Send local times of fields as seconds, whoever sends the form. */
