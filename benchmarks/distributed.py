@@ -2,9 +2,9 @@
 
     python benchmarks/distributed.py x-reid --preset tiny --processes 2 --steps 20 --rounds 3
 
-The batch is the same in both: P people, of which each of several processes takes its share. Batches are random
-numbers made before the clock starts. Both arrangements are run in turn; medians count. Needs as many free
-cores as there are processes: close everything else first.
+The batch is the same in both: P people, of which each of several processes takes its share. Batches are
+random numbers made before the clock starts. Both arrangements are run in turn; medians count.
+Needs as many free cores as there are processes: close everything else first.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def main() -> None:
     print(f"{args.method}, preset {args.preset}, one thread a process, medians of {args.rounds} rounds")
     print(f"  1 process    {1000 * one:9.1f} ms a step  {1 / one:8.2f} steps/s")
     print(f"  {args.processes} processes  {1000 * many:9.1f} ms a step  {1 / many:8.2f} steps/s")
-    print(f"  {one / many:.2f} times the steps; {one / many / args.processes:.0%} of what the processes could give")
+    share = one / many / args.processes
+    print(f"  {one / many:.2f} times the steps; {share:.0%} of what the processes could give")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -62,7 +62,7 @@ def gather_named(rows: dict[str, Tensor], parts: int = 1) -> dict[str, Tensor]:
 
 
 def gather_batch(batch: Batch) -> Batch:
-    """Labels, modalities and cameras of the batch of all processes; of its clips none but their shape is kept.
+    """Labels, modalities and cameras of the batch of all processes; no clips, but their shape.
 
     The batch itself, clips and all, where there is one process.
     """

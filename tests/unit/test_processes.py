@@ -7,7 +7,11 @@ from tapetum.models.batch_statistics import MapNorm
 from tapetum.types import Batch
 
 BATCH = Batch(
-    torch.zeros(4, 1, 3, 2, 2), torch.tensor([1, 0, 1, 0]), torch.arange(4) >= 2, torch.zeros(4).long(), parts=2
+    torch.zeros(4, 1, 3, 2, 2),
+    torch.tensor([1, 0, 1, 0]),
+    torch.arange(4) >= 2,
+    torch.zeros(4).long(),
+    parts=2,
 )
 
 
@@ -32,7 +36,11 @@ def test_one_process_does_all_the_work():
 def test_nothing_is_cut_into_shares():
     tensor = torch.randn(2)
     assert not processes.is_sharded(tensor)
-    for found in (processes.whole(tensor), processes.own_shard(tensor), processes.shared_like(tensor, tensor)):
+    for found in (
+        processes.whole(tensor),
+        processes.own_shard(tensor),
+        processes.shared_like(tensor, tensor),
+    ):
         assert found is tensor
 
 

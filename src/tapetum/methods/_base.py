@@ -157,8 +157,8 @@ class StageContext:
         iterate_training_set: Starts a pass over the training set: every training tracklet once, in a fixed
             order that is the same on every rank, with test sampling, not augmented, normalised, on the
             stage's device. With `share=` below 1, that share of the tracklets of each identity and modality
-            (at least one) and no other is read; with `turn=(i, n)` of each n batches the i-th alone. None where
-            no training set is at hand. Hooks go by `training_pass`.
+            (at least one) and no other is read; with `turn=(i, n)` of each n batches the i-th alone. None
+            where no training set is at hand. Hooks go by `training_pass`.
         label_ids: Person of each training label, for messages; empty where unknown.
         state: Tensors that a hook or a step wants to keep from one call to the next, for the length of the
             stage. They are saved with each checkpoint; what a stage changes while it trains must lie here or

@@ -159,9 +159,7 @@ class NetworkStage(Stage):
                 )
         return losses
 
-    def _text_losses(
-        self, features: Mapping[str, Tensor], bank: Tensor, batch: Batch
-    ) -> dict[str, Tensor]:
+    def _text_losses(self, features: Mapping[str, Tensor], bank: Tensor, batch: Batch) -> dict[str, Tensor]:
         losses = {}
         if self.config.loss.v2t > 0:
             losses["v2t"] = visual_to_text(features["beside_texts"], bank, batch.labels)

@@ -256,4 +256,3 @@ def _are_paired(batch: Batch, half: int) -> Tensor:
     labels, infrared = batch.labels[: 2 * half], batch.infrared[: 2 * half]
     same = (labels[:half] == labels[half:]).all()
     return same & ~infrared[:half].any() & infrared[half:].all()
-

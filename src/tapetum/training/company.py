@@ -1,4 +1,4 @@
-"""What processes that train together owe one another: to agree before they start, and a word when they leave."""
+"""What processes that train together owe one another: agreement before they start, a word when they leave."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def check_shared(place: Path) -> None:
     for number, (host, sees) in enumerate(processes.share_objects((socket.gethostname(), place.is_file()))):
         if not sees:
             raise FileNotFoundError(
-                f"{place.parent}: process {number} on {host} does not see what process 0 wrote there; a run's "
-                "folder must lie where all machines see it"
+                f"{place.parent}: process {number} on {host} does not see what process 0 wrote there; a "
+                "run's folder must lie where all machines see it"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import logging
 import os
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from tapetum import processes
 from tapetum.errors import ConfigError, MissingExtraError, ProcessLostError
@@ -48,7 +50,9 @@ def create_fabric(config: TrainingConfig) -> Fabric:
     world = World.of(config)
     kind, _, index = _device(config.device, world.devices).partition(":")
     if processes.count() not in (1, world.size):
-        raise ConfigError(f"this process trains with {processes.count() - 1} others; now {world.size} asked for")
+        raise ConfigError(
+            f"this process trains with {processes.count() - 1} others; now {world.size} asked for"
+        )
     met = start_processes(world) if world.size > 1 else None
     fabric = Fabric(
         accelerator=kind,
@@ -71,8 +75,12 @@ def _strategy(config: TrainingConfig, world: World) -> Strategy | str:
     if world.size == 1:
         return "auto"
     if config.strategy == "fsdp2":
-        return ModelParallelStrategy(cut, data_parallel_size=world.size, tensor_parallel_size=1, timeout=timeout)
-    return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False, timeout=timeout)
+        return ModelParallelStrategy(
+            cut, data_parallel_size=world.size, tensor_parallel_size=1, timeout=timeout
+        )
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return DDPStrategy(find_unused_parameters=True, timeout=timeout, **{buffers: False})
 
 
 def _meet(fabric: Fabric, world: World, timeout_s: float) -> None:
@@ -81,9 +89,10 @@ def _meet(fabric: Fabric, world: World, timeout_s: float) -> None:
         fabric.launch()
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
+        place = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
         raise ProcessLostError(
-            f"not all of {world.size} processes ({world.nodes} x {world.devices}) met at "
-            f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')} within {timeout_s:g} s: {reason}"
+            f"not all of {world.size} processes ({world.nodes} x {world.devices}) met at {place} within "
+            f"{timeout_s:g} s: {reason}"
         ) from error
     atexit.register(_leave_group)
     if fabric.global_rank:

@@ -51,7 +51,10 @@ class Learner:
         ema: float | None = None,
         shards: Shards | None = None,
     ) -> None:
-        """Set up the optimiser, and the averaged weights where there is a decay `ema`; `shards`: of weights."""
+        """Set up the optimiser, and averaged weights where there is a decay `ema`.
+
+        With `shards`, the weights are cut and the parameters of `groups` are those shards.
+        """
         self.total = total
         self.gradient_norm: Tensor | None = None
         self._fabric, self._stage = fabric, stage

@@ -82,11 +82,12 @@ def _create_sgd(settings: list[dict[str, Any]], config: OptimConfig, fused: bool
     With buffers for all, a parameter may see its first gradient later than the others; torch's fused kernel
     cannot do that.
     """
+    is_cut = any(processes.is_sharded(p) for group in settings for p in group["params"])
     optimizer = SGD(
         settings,
         momentum=config.momentum,
         nesterov=config.nesterov and config.momentum > 0,
-        fused=fused,
+        fused=fused and not is_cut,  # which has no kernel for shares of tensors
     )
     if config.momentum > 0:
         for parameter in (p for group in optimizer.param_groups for p in group["params"]):
@@ -155,7 +156,7 @@ def gradient_norm(parameters: Sequence[nn.Parameter]) -> Tensor:
 
 
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """Euclidean norm of all tensors together, a scalar on their device; of shares, of what they are shares of."""
+    """Euclidean norm of all tensors together, a scalar; of shares that processes hold, that of the wholes."""
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(_own(tensors))))
     is_cut = any(processes.is_sharded(tensor) for tensor in tensors)
     return processes.summed(norm.square()).sqrt() if is_cut else norm

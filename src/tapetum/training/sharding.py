@@ -40,6 +40,7 @@ class Shards:
     def __init__(self, fabric: Fabric, method: Method) -> None:
         self._inner = _Root(method)
         self._module = fabric.setup_module(self._inner)
+        self._units: list[Any] = [part for part in self._inner.modules() if hasattr(part, "reshard")]
 
     def forward(self, stage: Stage, batch: Batch) -> dict[str, Tensor]:
         """The stage's losses in the run's precision."""
@@ -48,13 +49,26 @@ class Shards:
 
     @torch.no_grad()
     def run(self, call: Callable[[], T]) -> T:
-        """What `call` gives, which may use the method as if its weights were whole; without gradients."""
+        """What `call` gives, which may use the method as if its weights were whole; without gradients.
+
+        All weights are gathered first and let go after: processes may work on different numbers of batches.
+        """
         found: list[T] = []
-        self._inner(lambda: found.append(call()))
-        for part in self._inner.modules():
-            if hasattr(part, "reshard"):
-                part.reshard()
+        self._inner(lambda: found.append(self._with_all(call)))
+        for unit in self._units:
+            unit.reshard()
         return found[0]
+
+    def _with_all(self, call: Callable[[], T]) -> T:
+        inside = [unit for unit in self._units if unit is not self._inner]
+        for unit in inside:
+            unit.unshard()
+            unit.set_reshard_after_forward(False, recurse=False)
+        try:
+            return call()
+        finally:
+            for unit in inside:
+                unit.set_reshard_after_forward(True, recurse=False)
 
 
 class _Root(nn.Module):

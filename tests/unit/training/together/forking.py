@@ -5,6 +5,7 @@ function `task` of tasks.py in so many processes each, and writes FOLDER/<name>.
 each process. A process that outlives its scenario's `limit_s` is killed, and so is one that is `stopped`.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -14,9 +15,13 @@ import time
 import traceback
 from pathlib import Path
 
+import lightning_fabric.strategies  # noqa: F401 (imported once, before the processes part)
 import tasks
+import torch._dynamo
+import torch.distributed.fsdp
+import torch.distributed.tensor
 
-LIMIT_S = 40.0
+LIMIT_S = 50.0
 
 
 def free_port():
@@ -38,6 +43,8 @@ def become(rank, scenario, folder, port):
     errors = os.open(folder / f"{scenario['name']}.{rank}.err", os.O_WRONLY | os.O_CREAT)
     os.dup2(errors, 2)
     sys.stderr = os.fdopen(2, "w", buffering=1)
+    faulthandler.enable(file=sys.stderr)
+    faulthandler.dump_traceback_later(scenario.get("limit_s", LIMIT_S) - 2, file=sys.stderr)
     code = 1
     try:
         getattr(tasks, scenario["task"])(rank, scenario, folder)
@@ -83,9 +90,7 @@ def run(scenario, folder):
         children.append(child)
     began = time.monotonic()
     codes = wait_for(children, scenario.get("limit_s", LIMIT_S))
-    said = [
-        (folder / f"{scenario['name']}.{rank}.err").read_text() for rank in range(scenario["processes"])
-    ]
+    said = [(folder / f"{scenario['name']}.{rank}.err").read_text() for rank in range(scenario["processes"])]
     found = {"codes": codes, "said": said, "seconds": time.monotonic() - began}
     (folder / f"{scenario['name']}.json").write_text(json.dumps(found))
 

@@ -11,7 +11,8 @@ from tapetum.training.run_log import read_log
 
 def lines(folder):
     return [
-        (r["kind"], r["step"], r.get("losses"), r.get("validation")) for r in read_log(folder / "metrics.jsonl")
+        (r["kind"], r["step"], r.get("losses"), r.get("validation"))
+        for r in read_log(folder / "metrics.jsonl")
     ]
 
 
@@ -75,7 +76,9 @@ def test_the_end_of_one_process_is_one_clear_error_on_the_other(forked, outcome,
     found = outcome(name)
     assert found["codes"][left] == 1
     assert found["seconds"] < 20
-    (line,) = [one for one in found["said"][left].splitlines() if one.startswith("tapetum.errors.ProcessLost")]
+    (line,) = [
+        one for one in found["said"][left].splitlines() if one.startswith("tapetum.errors.ProcessLost")
+    ]
     assert expected in line
     assert "resume the run" in line
     assert "checkpoints is kept" in line
