@@ -108,6 +108,18 @@ def test_how_to_say_who_one_is_is_described(schema):
     assert opened == {f"{API}/health", f"{API}/health/live", f"{API}/session"}
 
 
+def test_every_answer_and_question_has_an_example(schema):
+    for path, method, what in operations(schema):
+        bodies = [
+            what.get("requestBody", {}),
+            *(a for status, a in what["responses"].items() if status < "300"),
+        ]
+        for body in bodies:
+            for kind, content in body.get("content", {}).items():
+                if kind == "application/json":
+                    assert resolved(schema, content["schema"]).get("examples"), (path, method)
+
+
 def test_examples_fit_their_shapes():
     from tapetum.server.schemas import answered, asked, base
 
@@ -117,7 +129,7 @@ def test_examples_fit_their_shapes():
             for example in (shape.model_config.get("json_schema_extra") or {}).get("examples", []):
                 shape.model_validate(example)
                 found += 1
-    assert found >= 8
+    assert found >= 16
 
 
 def check(answer, what):

@@ -22,6 +22,38 @@ _ITEM: dict[str, JsonValue] = {
 }
 
 
+_RECORD: dict[str, JsonValue] = {
+    "format": 1,
+    "previous": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "time": "2026-05-04T06:00:00.000+00:00",
+    "action": "look",
+    "user": "ada",
+    "role": "operator",
+    "address": "192.0.2.7",
+    "request_id": "1701fc78b229f73c",
+    "reason": "",
+    "ids": ["0007/infrared/c3/0012"],
+}
+_INFO: dict[str, JsonValue] = {
+    "version": "0.1.0",
+    "storage": "lancedb",
+    "count": 5120,
+    "modalities": {"visible": 2560, "infrared": 2560},
+    "cameras": 8,
+    "first_time": 1777852800.0,
+    "last_time": 1777939200.0,
+    "exact": True,
+    "recall": None,
+    "model": "6b86b273ff34",
+    "dimension": 768,
+    "trained_on": "hitsz-vcm",
+    "takes_pictures": True,
+    "calibrated": True,
+    "requires_reason": False,
+    "audited": True,
+}
+
+
 class ItemOut(Shape):
     """A tracklet of the gallery."""
 
@@ -63,6 +95,10 @@ class ItemDetailOut(Shape):
 
 class ItemsOut(Shape):
     """A stretch of the gallery's tracklets, in gallery order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [_ITEM], "offset": 0, "total": 5120}]}
+    )
 
     items: list[ItemOut]
     offset: int = Field(description="How many stand before them.")
@@ -222,11 +258,17 @@ class CameraOut(Shape):
 class CamerasOut(Shape):
     """The cameras of the gallery, integers first."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"cameras": [{"camera_id": 3, "tracklets": 640}]}]}
+    )
+
     cameras: list[CameraOut]
 
 
 class InfoOut(Shape):
     """What is served; see each field."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_INFO]})
 
     version: str = Field(description="Of Tapetum.")
     storage: str = Field(description='How the gallery is stored: "memory", "numpy", "lancedb" or "qdrant".')
@@ -267,11 +309,15 @@ class HealthOut(Shape):
 class AliveOut(Shape):
     """That the process answers."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "alive"}]})
+
     status: Literal["alive"] = "alive"
 
 
 class RemovalOut(Shape):
     """What was removed, or would be."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"count": 12, "done": True}]})
 
     count: int = Field(description="Tracklets.")
     done: bool = Field(description="False where they were only counted.")
@@ -285,6 +331,8 @@ class RemovalOut(Shape):
 class AuditOut(Shape):
     """Records of the audit log, newest first."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"records": [_RECORD], "next": 20480}]})
+
     records: list[dict[str, Any]] = Field(description="As they stand in the log.")
     next: int | None = Field(
         description="Value of `before` for the records before these; null: none are left."
@@ -293,6 +341,10 @@ class AuditOut(Shape):
 
 class UserOut(Shape):
     """Who asks."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "ada", "role": "operator", "csrf_token": None}]}
+    )
 
     name: str = Field(description='Of the token; "local" where there are none.')
     role: Role
