@@ -4,8 +4,9 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 WORKERS ?= 2
+DEMO    ?= demo-out
 
-.PHONY: setup demo test test-fast check lint types imports docs format bench coverage clean
+.PHONY: setup demo serve-demo test test-fast check lint types imports docs format bench coverage clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -19,6 +20,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/tapetum demo $(DEMO_ARGS)
+
+# the page on the demo's gallery, which is made first where there is none
+serve-demo: setup
+	test -f $(DEMO)/gallery/gallery.json || $(BIN)/tapetum demo --out $(DEMO) $(DEMO_ARGS)
+	$(BIN)/tapetum serve --gallery $(DEMO)/gallery --model $(DEMO)/runs/lsmrl $(SERVE_ARGS)
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90 $(TEST_ARGS)

@@ -41,6 +41,7 @@ def demo(
     """Draw walkers, train LSMRL, score it both ways, search, and write a report with pictures."""
     from tapetum.cli.synthesis import parse_level
     from tapetum.demo import DemoPlan, run_demo
+    from tapetum.demo.plan import METHOD
     from tapetum.training import ProgressBar
 
     check_place(json_file)
@@ -60,7 +61,8 @@ def demo(
         replace_text(json_file, result.table.read_text(encoding="utf-8"))
     OUT.print(_table(result.rows))
     say(f"chance is a random order; {', '.join(f'{k} {v:.0f} s' for k, v in result.timings_s.items())}")
-    say(f"table:  {result.table}\nreport: {result.report}")
+    say(f"table:   {result.table}\nreport:  {result.report}\ngallery: {result.gallery}")
+    say(f"look at it: tapetum serve --gallery {result.gallery} --model {plan.out / 'runs' / METHOD}")
 
 
 def free_folder(wanted: Path) -> Path:

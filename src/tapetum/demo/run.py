@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from tapetum.demo.plan import METHOD, NOT_LEARNT, UNTRAINED, DemoPlan
 from tapetum.demo.table import score_rows, to_json
 from tapetum.embed import embed
 from tapetum.embedding_files import save_embeddings
-from tapetum.evaluation import evaluate
+from tapetum.errors import CalibrationError
+from tapetum.evaluation import calibrate, evaluate
 from tapetum.evaluation.evaluate import Evaluation
 from tapetum.evaluation.scores.metrics import Scores
 from tapetum.files import replace_text
+from tapetum.ingest import MethodEncoder, ingest, open_source
 from tapetum.methods import Method, create_method
 from tapetum.model import load
 from tapetum.report import ReportData, build_report
@@ -37,6 +39,8 @@ from tapetum.types import Embeddings, Modality
 
 _PROTOCOL = "hitsz-vcm"
 _CACHE_BYTES = 2 << 30
+GALLERY = "gallery"
+"""The gallery's folder, inside the demo's."""
 
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """Opens a progress bar with a title; gives a function of (done, total)."""
@@ -49,6 +53,7 @@ class DemoResult:
     Attributes:
         rows: Row -> direction -> scores, chance first.
         report: The HTML page.
+        gallery: The folder with the gallery, which `tapetum serve` opens.
         table: The table as JSON.
         search: What the example search found.
         timings_s: Seconds of each step.
@@ -56,6 +61,7 @@ class DemoResult:
 
     rows: Mapping[str, Mapping[str, Scores]]
     report: Path
+    gallery: Path
     table: Path
     search: SearchResult
     timings_s: Mapping[str, float]
@@ -111,13 +117,15 @@ def run_demo(
         with show.step(f"scoring {name}"):
             embeddings[name], found = _score_run(plan, name, dataset, show)
             results[name] = found
+    with show.step("indexing"):
+        _index(plan, embeddings[METHOD], show)
     with show.step("searching"):
         answer = _search(plan, embeddings[METHOD])
     with show.step("writing the report"):
         report = _report(plan, dataset, embeddings[METHOD], results, show)
     rows = score_rows(results)
     table = replace_text(plan.out / "table.json", json.dumps(to_json(rows), indent=2) + "\n")
-    return DemoResult(rows, report, table, answer, show.timings_s)
+    return DemoResult(rows, report, plan.out / GALLERY, table, answer, show.timings_s)
 
 
 def _draw(plan: DemoPlan, show: _Show) -> None:
@@ -177,14 +185,24 @@ def _score_run(plan: DemoPlan, name: str, dataset: DataSet, show: _Show) -> tupl
     return embeddings, found
 
 
+def _index(plan: DemoPlan, embeddings: Embeddings, show: _Show) -> None:
+    """Put the test tracklets, with pictures of each, into a gallery that knows what its distances mean."""
+    model = load(plan.out / "runs" / METHOD)
+    source = open_source(plan.data)
+    with closing(Gallery.open(plan.out / GALLERY)) as gallery, show.bar("tracklets") as progress:
+        total = source.count or len(embeddings)
+        ingest(source, gallery, MethodEncoder(model), progress=lambda report: progress(report.done, total))
+        try:
+            gallery.set_calibration(calibrate(embeddings, seed=plan.seed))
+        except CalibrationError as error:  # of too few people
+            show.note(f"no calibration: {error}")
+
+
 def _search(plan: DemoPlan, embeddings: Embeddings) -> SearchResult:
-    """Index the visible tracklets and ask for the person in the first infrared one."""
-    gallery = Gallery.open(plan.out / "gallery")
-    tracklets = embeddings.tracklets
-    visible = [i for i, t in enumerate(tracklets) if t.modality is Modality.VISIBLE]
-    gallery.upsert(embeddings.rows(visible))
-    query = next(i for i, t in enumerate(tracklets) if t.modality is Modality.INFRARED)
-    return gallery.search(embeddings.rows([query]), top=5, where=Filter(modality=Modality.VISIBLE))
+    """Ask the gallery, by day, for the person in the first infrared tracklet."""
+    with closing(Gallery.open(plan.out / GALLERY, create=False)) as gallery:
+        query = next(i for i, t in enumerate(embeddings.tracklets) if t.modality is Modality.INFRARED)
+        return gallery.search(embeddings.rows([query]), top=5, where=Filter(modality=Modality.VISIBLE))
 
 
 def _report(
