@@ -108,7 +108,8 @@ class SearchEngine:
         items = items_of(query)
         marks.refuse_wrong(items)
         asked = self.embed(query, modality=modality)
-        better = improved(asked, *(self._get(ids, asked) for ids in (marks.right, marks.wrong)))
+        right = [name for name in marks.right if name not in items]  # an item counts as the query already
+        better = improved(asked, self._get(right, asked), self._get(marks.wrong, asked))
         left_out = self._get((*items, *marks.wrong), asked).tracklets
         look = partial(self._look, better, where, left_out, rerank_head)
         if group is None:

@@ -22,7 +22,8 @@ from tapetum.search.query import SearchResult
 from tapetum.types import Embeddings, Modality
 
 WRONG = 0.25
-"""How far a query moves away from wrong hits."""
+"""How far a query moves away from wrong hits. Of what was tried on synthetic walkers the best; 0.1 to 0.4 are
+about as good, and 0.6 is worse than nothing (docs/search.md, `benchmarks/feedback.py --weights`)."""
 
 
 @dataclass(frozen=True, slots=True)

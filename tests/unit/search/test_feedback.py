@@ -92,6 +92,7 @@ def test_right_hits_stay_marked_and_wrong_ones_go(place, names):
     assert sum(hit.marked is None for hit in found) == len(found) - 1
     assert {"9.1", "5.0", "4.2"}.isdisjoint(names(found))
     assert (len(found), found.searched) == (117, 117)
+    assert engine.search(query, top=200, feedback=replace(marks, right=("4.2", "4.1"))).hits == found.hits
     night = engine.search(query, top=200, where=Filter(modality="infrared"), feedback=marks)
     assert (len(night), night.searched) == (59, 59)  # 5.0 was seen by day, and so was the query
     improved_query = improved(place.get(["4.2"]), place.get(["4.1"]), place.get(["9.1", "5.0"]))
