@@ -91,7 +91,7 @@ def _settings(plan: ComparisonPlan, data: str, row: RowConfig, seed: int) -> dic
     where = plan.data[data]
     common = {} if row.untrained else where.set
     changes = merge(merge(common, row.set), row.changes_on(data))
-    training = plan.training_for(seed).model_dump(mode="json")
+    training = plan.training_for(row, seed).model_dump(mode="json")
     if row.untrained:  # what steers training is nothing to it
         training = {name: training[name] for name in ("seed", "device")}
     preset = row.preset or plan.preset

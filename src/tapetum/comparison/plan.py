@@ -81,6 +81,7 @@ class RowConfig(Config):
     method: str
     preset: str | None = Field(None, description="None: the plan's")
     set: Changes = Field({}, description="changes to the preset")
+    training: Changes = Field({}, description="its own settings of `training`, before the plan's")
     untrained: bool = Field(False, description="score the network as it starts, or what is not learnt")
     data: tuple[str, ...] | dict[str, Changes] = Field(
         (), description="data sets it runs on, with further changes on each where a mapping; none: on all"
@@ -107,7 +108,7 @@ class ComparisonPlan(Config):
     preset: str = Field("tiny", description="of all rows that name none")
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="of the training")
     threads: int = Field(1, ge=1, description="of each process that trains")
-    training: Changes = Field({}, description="settings of `training`, the same for all rows")
+    training: Changes = Field({}, description="settings of `training`, of all rows that say nothing else")
 
     @field_validator("data", "rows")
     @classmethod
@@ -119,9 +120,9 @@ class ComparisonPlan(Config):
 
     @model_validator(mode="after")
     def _check(self) -> ComparisonPlan:
-        if "seed" in self.training:
-            raise ValueError("training.seed is not given here: the plan's `seeds` are")
+        _refuse_seed("training", self.training)
         for name, row in self.rows.items():
+            _refuse_seed(f"rows.{name}.training", row.training)
             for data in row.data:
                 if data not in self.data:
                     raise ValueError(f"rows.{name}.data: {unknown('data set', data, list(self.data))}")
@@ -129,9 +130,15 @@ class ComparisonPlan(Config):
                 raise ValueError(f"rows.{name}: a seed stands twice in {row.seeds or self.seeds}")
         return self
 
-    def training_for(self, seed: int) -> TrainingConfig:
-        """How the run of one seed is carried out."""
-        return build_config(TrainingConfig, {"tensorboard": False}, self.training, {"seed": seed})
+    def training_for(self, row: RowConfig, seed: int) -> TrainingConfig:
+        """How a row's run of one seed is carried out."""
+        off = {"tensorboard": False}
+        return build_config(TrainingConfig, off, self.training, row.training, {"seed": seed})
+
+
+def _refuse_seed(where: str, training: Changes) -> None:
+    if "seed" in training:
+        raise ValueError(f"{where}.seed is not given here: the plan's `seeds` are")
 
 
 def read_plan(path: Path) -> ComparisonPlan:
@@ -144,7 +151,8 @@ def read_plan(path: Path) -> ComparisonPlan:
     content = read_yaml(path)
     try:
         plan = build_config(ComparisonPlan, content)
-        plan.training_for(0)
+        for row in plan.rows.values():
+            plan.training_for(row, 0)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return plan

@@ -1,6 +1,8 @@
 import json
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tapetum.cli.demonstration import free_folder
@@ -8,7 +10,6 @@ from tapetum.data.datasets import read_dataset
 from tapetum.embedding_files import load_embeddings
 from tapetum.evaluation import evaluate
 from tapetum.search import Gallery
-from tapetum.types import Modality
 
 ROWS = [
     "chance",
@@ -59,7 +60,11 @@ def test_the_whole_demo_in_miniature(ask, tmp_path):
     )
     assert made.code == 0, made.err
     out = tmp_path / "demo-2"
-    assert made.out.endswith(f"table:  {out / 'table.json'}\nreport: {out / 'report.html'}\n")
+    places = {line.split(": ")[0]: line.split()[-1] for line in made.out.splitlines()[-4:]}
+    assert places["table"] == str(out / "table.json")
+    assert places["report"] == str(out / "report.html")
+    assert places["gallery"] == str(out / "gallery")
+    assert f"tapetum serve --gallery {out / 'gallery'} --model {out / 'runs' / 'lsmrl'}" in made.out
     table = json.loads((out / "table.json").read_text())
     assert table == json.loads((tmp_path / "t.json").read_text())
     assert [row["name"] for row in table["rows"]] == ROWS
@@ -83,10 +88,14 @@ def check_folder(out: Path, table) -> None:
     scores = evaluate(embeddings, "hitsz-vcm").scores["I2V"]
     row = next(row for row in table["rows"] if row["name"] == "lsmrl")
     assert (row["i2v"]["rank1"], row["i2v"]["map"]) == (scores.rank(1), scores.mean_ap)
-    info = Gallery.open(out / "gallery", create=False).info()
-    assert info.model == embeddings.model
-    visible = sum(t.modality is Modality.VISIBLE for t in embeddings.tracklets)
-    assert info.modalities == {"visible": visible, "infrared": 0}
+    gallery = Gallery.open(out / "gallery", create=False)
+    info = gallery.info()
+    assert (info.model, info.storage) == (embeddings.model, "lancedb")
+    counted = Counter(t.modality.value for t in embeddings.tracklets)
+    assert info.modalities == counted
+    stored = gallery.get([t.tracklet_id for t in embeddings.tracklets])
+    np.testing.assert_allclose(stored.vectors, embeddings.vectors, atol=1e-3)
+    assert gallery.thumbnails(embeddings.tracklets[0].tracklet_id)
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>") or page.startswith("<!DOCTYPE html>")
     assert all(name in page for name in ROWS)

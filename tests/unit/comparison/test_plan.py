@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from tapetum.comparison import ComparisonPlan, read_plan
+from tapetum.comparison import ComparisonPlan, plan_cells, read_plan
 from tapetum.comparison.plan import chosen_rows, walker_options
 from tapetum.config import build_config, merge
 from tapetum.data.synthetic import WalkerOptions
@@ -24,8 +24,17 @@ def test_a_plan_reads(save, content):
     assert plan.data["walk"].format == "hitsz-vcm"
     assert plan.data["walk"].scored_by == ("hitsz-vcm",)
     assert plan.rows["cnn"].runs_on("walk")
-    training = plan.training_for(5)
+    training = plan.training_for(plan.rows["cnn"], 5)
     assert (training.seed, training.max_steps, training.tensorboard) == (5, 2, False)
+
+
+def test_a_row_may_train_in_its_own_way(save, content):
+    content["rows"]["cnn"]["training"] = {"max_steps": 7}
+    plan = read_plan(save(content))
+    steps = {name: plan.training_for(row, 0).max_steps for name, row in plan.rows.items()}
+    assert steps == {"pixels": 2, "cnn": 7}
+    cells = {(cell.row, cell.seed): cell.settings for cell in plan_cells(plan)}
+    assert cells["cnn", 1]["training"]["max_steps"] == 7
 
 
 @pytest.mark.parametrize(
@@ -38,6 +47,8 @@ def test_a_plan_reads(save, content):
         ({"rows": {"cnn": {"seeds": [1, 1]}}}, "rows.cnn: a seed stands twice"),
         ({"rows": {"a/b": {"method": "small-cnn"}}}, "name 'a/b'"),
         ({"training": {"seed": 3}}, "training.seed is not given here"),
+        ({"rows": {"cnn": {"training": {"seed": 3}}}}, "rows.cnn.training.seed is not given here"),
+        ({"rows": {"cnn": {"training": {"max_stps": 3}}}}, "max_stps"),
         ({"training": {"max_stps": 3}}, "max_stps"),
         ({"data": {"walk": {"at": "regdb:/x"}}}, "either `walkers` or `at`"),
         ({"data": {"walk": {"protocols": ["hitsz"]}}}, "unknown protocol 'hitsz'"),
