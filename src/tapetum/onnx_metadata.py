@@ -91,8 +91,8 @@ class OnnxMetadata:
         """
         if properties.get("format") != FORMAT:
             raise CheckpointError(
-                f"{path}: an ONNX file without the metadata that `tapetum export` writes, so nobody knows what "
-                "it takes and gives; export the run again"
+                f"{path}: an ONNX file without the metadata that `tapetum export` writes, so nobody knows "
+                "what it takes and gives; export the run again"
             )
         version = properties.get("format_version", "")
         if not version.isdecimal() or int(version) > FORMAT_VERSION:
@@ -121,7 +121,9 @@ def _read(name: str, kind: Any, text: str) -> Any:
         return text
     value = json.loads(text)
     if name == "preprocessing":
-        size = {key: tuple(part) if isinstance(part, list) else part for key, part in value.items()}
+        size: dict[str, Any] = {
+            key: tuple(part) if isinstance(part, list) else part for key, part in value.items()
+        }
         return Preprocessing(**size)
     expected: dict[str, type] = {"int": int, "bool": bool}
     if kind in expected and type(value) is not expected[kind]:

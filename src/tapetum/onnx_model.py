@@ -1,4 +1,4 @@
-"""A model that `tapetum export` wrote as ONNX, run by onnxruntime: the face of `tapetum.model.Model`, no torch."""
+"""What `tapetum export` wrote, run by onnxruntime: the face of `tapetum.model.Model`, without torch."""
 
 from __future__ import annotations
 
@@ -165,7 +165,9 @@ class OnnxModel:
         expected = (*frames, 3, size.height, size.width)
         if clips.ndim != 5 or clips.shape[1:] != expected or clips.dtype != np.uint8:
             wanted = ", ".join(map(str, expected))
-            raise ValueError(f"clips of shape {list(clips.shape)} {clips.dtype}: expected uint8 [B, {wanted}]")
+            raise ValueError(
+                f"clips of shape {list(clips.shape)} {clips.dtype}: expected uint8 [B, {wanted}]"
+            )
         if not len(clips) == len(modality) == len(camera_ids):
             raise ValueError(
                 f"{len(modality)} modalities and {len(camera_ids)} camera_ids for {len(clips)} clips"

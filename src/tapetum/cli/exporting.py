@@ -40,12 +40,11 @@ def export(
     form: Annotated[Form, typer.Option("--format", help="Kind of file.")] = Form.ONNX,
     precision: Annotated[Weights, typer.Option(help="Of the weights.")] = Weights.FLOAT32,
     opset: Annotated[int, typer.Option(help="Version of ONNX's operators, 18 or more.")] = 18,
-    data: Annotated[
-        str | None, typer.Option(help="FORMAT:ROOT to compare on, beside drawn clips.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help="FORMAT:ROOT to compare on, beside drawn clips.")] = None,
     split: SplitOption = "test",
     scores: Annotated[
-        Path | None, typer.Option(help="What `evaluate --json` wrote, for the card; default: RUN/scores.json.")
+        Path | None,
+        typer.Option(help="What `evaluate --json` wrote, for the card; default: RUN/scores.json."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:

@@ -21,7 +21,7 @@ from tapetum.files import replace_text
 if TYPE_CHECKING:
     from tapetum.data.corruptions import Corruption
     from tapetum.evaluation.robustness import Figures, Robustness
-    from tapetum.model import Model
+    from tapetum.model import TrainedModel
     from tapetum.robustness import RobustnessPlan, Side
 
 ALL = "all"
@@ -221,7 +221,7 @@ def _plan(
 
 
 def _measure(
-    model: Model, dataset: DataSet, plan: RobustnessPlan, rules: ScoringRules, store: Path | None
+    model: TrainedModel, dataset: DataSet, plan: RobustnessPlan, rules: ScoringRules, store: Path | None
 ) -> dict[tuple[str, int], Mapping[str, Any]]:
     from tapetum.robustness import measure_robustness
 
@@ -244,17 +244,19 @@ def _settings(plan: RobustnessPlan) -> dict[str, object]:
     }
 
 
-def _write_report(out: Path, found: Robustness, model: Model, dataset: DataSet, plan: RobustnessPlan) -> None:
+def _write_report(
+    out: Path, found: Robustness, model: TrainedModel, dataset: DataSet, plan: RobustnessPlan
+) -> None:
     from tapetum.report.corruption_examples import ExampleFrames
     from tapetum.report.robustness_page import build_robustness
 
-    size = model.method.preprocessing
+    size = model.preprocessing
     examples = ExampleFrames(dataset.test, size.height, size.width, seed=plan.seed)
     build_robustness(
         out,
         found,
         examples,
-        title=f"Robustness: {model.method.name} on {dataset.name}",
+        title=f"Robustness: {model.name} on {dataset.name}",
         is_synthetic=dataset.root is not None and is_synthetic(dataset.root),
     )
     say(f"{out}: tables and pictures")

@@ -22,23 +22,28 @@ _DATA_TERMS = {
 
 _DRAWN = "The training data are **synthetic**: walkers drawn by this package, under its licence, Apache-2.0."
 
-_SCORE_HEAD = "| direction | rank-1 | rank-5 | rank-10 | mAP | mINP | queries |\n|---|---|---|---|---|---|---|"
+_SCORE_HEAD = (
+    "| direction | rank-1 | rank-5 | rank-10 | mAP | mINP | queries |\n|---|---|---|---|---|---|---|"
+)
 _RANKS = (1, 5, 10)
 
 _USES = """\
-To rank tracklets of pedestrians from cameras that see visible and near-infrared light by how alike they look: for research, and
-to help a person who looks through footage that they may lawfully search.
+To rank tracklets of pedestrians from cameras that see visible and near-infrared light by how alike they look:
+for research, and to help a person who looks through footage that they may lawfully search.
 
-Not to decide by itself who somebody is. A near embedding says that two people look alike to this network, not that they are one
-person; every answer has to be looked at by somebody, and what follows from it is theirs to answer for. It is not for tracking
-people at large, nor for telling anything about a person beyond their looks."""
+Not to decide by itself who somebody is. A near embedding says that two people look alike to this network, not
+that they are one person; every answer has to be looked at by somebody, and what follows from it is theirs to
+answer for. It is not for tracking people at large, nor for telling anything about a person beyond their
+looks."""
 
 _LIMITS = """\
-- Figures hold for people, cameras, light and clothes like those of the data they were measured on. Elsewhere they are lower, often
-  much lower: measure on tracklets of your own cameras, and calibrate there, before you rely on any answer.
-- People who are dressed alike are mixed up; a person who changes clothes is lost. Errors may fall unevenly on groups of people: this
-  was not measured unless it is said above.
-- It sees what it was trained to see: boxes around one upright person. Bad boxes, small pictures, blur and glare cost much."""
+- Figures hold for people, cameras, light and clothes like those of the data they were measured on. Elsewhere
+  they are lower, often much lower: measure on tracklets of your own cameras, and calibrate there, before you
+  rely on any answer.
+- People who are dressed alike are mixed up; a person who changes clothes is lost. Errors may fall unevenly on
+  groups of people: this was not measured unless it is said above.
+- It sees what it was trained to see: boxes around one upright person. Bad boxes, small pictures, blur and
+  glare cost much."""
 
 
 def model_card(file: Path, about: OnnxMetadata, parity: Parity, facts: RunFacts) -> str:
@@ -54,7 +59,9 @@ def model_card(file: Path, about: OnnxMetadata, parity: Parity, facts: RunFacts)
         "Limits": _LIMITS,
         "Inputs and output": _inputs(about),
     }
-    parts = [f"{'#' if i == 0 else '##'} {head}\n\n{text}\n" for i, (head, text) in enumerate(sections.items())]
+    parts = [
+        f"{'#' if i == 0 else '##'} {head}\n\n{text}\n" for i, (head, text) in enumerate(sections.items())
+    ]
     return "\n".join(parts)
 
 
@@ -81,13 +88,18 @@ def _data(about: OnnxMetadata, facts: RunFacts) -> str:
 
 def _figures(facts: RunFacts) -> str:
     if facts.scores is None:
-        return "None: the run holds no scores. `tapetum evaluate RUN --data FORMAT:ROOT --json RUN/scores.json` adds them."
+        return (
+            "None: the run holds no scores. `tapetum evaluate RUN --data FORMAT:ROOT --json "
+            "RUN/scores.json`, then another export, adds them."
+        )
     scores = facts.scores
     where = f"Protocol `{scores['protocol']}`, data `{scores['data']}`, per cent"
     where += ", distances re-ranked" if scores.get("reranking") else ""
     where += ", with mirror images" if scores.get("flip") else ""
     rows = "\n".join(_score_rows(scores["directions"]))
-    drawn = "\n\n**Synthetic pictures: these figures say nothing about real ones.**" if facts.synthetic else ""
+    drawn = (
+        "\n\n**Synthetic pictures: these figures say nothing about real ones.**" if facts.synthetic else ""
+    )
     return f"{where}. They were measured with the run, before the export.\n\n{_SCORE_HEAD}\n{rows}{drawn}"
 
 
@@ -120,8 +132,12 @@ def _licence(about: OnnxMetadata, facts: RunFacts) -> str:
         lines.append(f"- Data: {_DRAWN}")
     else:
         lines.append(f"- Data: {data or 'those of whoever gave them to whoever trained the model.'}")
-    lines.append(f"- Weights that training started from: {_weights(str(about.config.get('weights', 'none')))}")
-    lines.append("- Code: Tapetum, Apache-2.0. Data and weights do not change their terms by being trained on.")
+    lines.append(
+        f"- Weights that training started from: {_weights(str(about.config.get('weights', 'none')))}"
+    )
+    lines.append(
+        "- Code: Tapetum, Apache-2.0. Data and weights do not change their terms by being trained on."
+    )
     return "\n".join(lines)
 
 

@@ -113,7 +113,7 @@ def measure_parity(model: Model, exported: OnnxModel, samples: Sequence[ClipSamp
 def compare(
     one: ClipEncoder, other: ClipEncoder, sample: ClipSample, batch_sizes: Sequence[int] = BATCH_SIZES
 ) -> Comparison:
-    """What two models make of the same clips, the first of all at once, the second in batches of each size."""
+    """How two models embed the same clips: one all of them at once, the other in batches of each size."""
     expected = one.encode_clips(sample.clips, sample.modality, sample.camera_ids).astype(np.float64)
     differences, cosines = [], []
     for size in batch_sizes:

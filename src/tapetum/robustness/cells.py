@@ -18,7 +18,7 @@ from tapetum.errors import DataError
 from tapetum.evaluation.robustness import CLEAN, Cell
 from tapetum.files import replace_text
 from tapetum.json_files import read_json_of
-from tapetum.model import Model
+from tapetum.model import TrainedModel
 from tapetum.robustness.plan import RobustnessPlan
 from tapetum.types import TrackletSet
 
@@ -32,7 +32,9 @@ _log = logging.getLogger(__name__)
 class StoredCells:
     """The evaluations of a model's cells in a folder."""
 
-    def __init__(self, folder: Path, model: Model, tracklets: TrackletSet, plan: RobustnessPlan) -> None:
+    def __init__(
+        self, folder: Path, model: TrainedModel, tracklets: TrackletSet, plan: RobustnessPlan
+    ) -> None:
         """Prepare; nothing is read or written."""
         self.folder, self._plan = folder, plan
         self._levels = {corruption.name: corruption.levels for corruption in plan.corruptions}

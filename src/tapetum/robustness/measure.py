@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from tapetum.data.corruptions import CorruptedFrames
 from tapetum.data.frames import FrameSource, open_frames
-from tapetum.embed import embed
 from tapetum.evaluation.evaluate import evaluate
 from tapetum.evaluation.protocols import Protocol, Trial, create_protocol
 from tapetum.evaluation.robustness import CLEAN, Cell
-from tapetum.model import Model
+from tapetum.model import TrainedModel
 from tapetum.robustness.cells import StoredCells
 from tapetum.robustness.plan import RobustnessPlan
 from tapetum.robustness.sides import Rows, side_rows
@@ -31,7 +30,7 @@ _CACHE_BYTES = 1 << 30
 
 
 def measure_robustness(
-    model: Model,
+    model: TrainedModel,
     tracklets: TrackletSet,
     plan: RobustnessPlan,
     *,
@@ -74,7 +73,9 @@ def measure_robustness(
 class _Subject:
     """A model with the tracklets that it is scored on; what cells share is made once."""
 
-    def __init__(self, model: Model, tracklets: TrackletSet, plan: RobustnessPlan, root: Path | None) -> None:
+    def __init__(
+        self, model: TrainedModel, tracklets: TrackletSet, plan: RobustnessPlan, root: Path | None
+    ) -> None:
         self.model, self.tracklets, self.plan, self.root = model, tracklets, plan, root
         self.protocol = create_protocol(plan.protocol)
         self._side = side_rows(tracklets, plan.side, plan.protocol, seed=plan.seed, root=root)
@@ -136,8 +137,7 @@ class _Subject:
         return vectors
 
     def _embed(self, tracklets: TrackletSet, frames: FrameSource, progress: Progress | None) -> Embeddings:
-        found = embed(
-            self.model.method,
+        return self.model.embed(
             tracklets,
             batch_size=self.plan.batch_size,
             precision=self.plan.precision,
@@ -147,12 +147,11 @@ class _Subject:
             progress=progress,
             cache=frames,
         )
-        return replace(found, model=self.model.fingerprint, trained_on=self.model.trained_on)
 
     @cached_property
     def _frames(self) -> FrameSource:
         """Frames as they are, decoded once where they fit into memory (worker processes do not share it)."""
-        size = self.model.method.preprocessing
+        size = self.model.preprocessing
         room = 0 if self.plan.workers else _CACHE_BYTES
         return open_frames(self.tracklets, size.height, size.width, cache_bytes=room)
 

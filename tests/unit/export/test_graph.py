@@ -38,7 +38,11 @@ def test_parts_that_only_training_needs_are_absent(mun, graph):
 def test_rows_of_both_modalities_go_their_own_way(case, mun):
     session = onnxruntime.InferenceSession(case.exported.path, providers=["CPUExecutionProvider"])
     shapes = {i.name: i.shape for i in (*session.get_inputs(), *session.get_outputs())}
-    assert shapes == {"clips": ["clips", "frames", 3, 32, 16], "infrared": ["clips"], "embeddings": ["clips", 256]}
+    assert shapes == {
+        "clips": ["clips", "frames", 3, 32, 16],
+        "infrared": ["clips"],
+        "embeddings": ["clips", 256],
+    }
     clips = torch.randn(5, 3, 3, 32, 16, generator=torch.Generator().manual_seed(1))
     infrared = np.array([True, False, False, True, True])
     (found,) = session.run(["embeddings"], {"clips": clips.numpy(), "infrared": infrared})

@@ -43,7 +43,9 @@ def test_paths_and_tracklets_are_encoded_as_by_the_run(case, exported):
     found = exported.encode(paths, 3, modality="visible")
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, case.model.encode(paths, modality="visible"), atol=1e-5)
-    np.testing.assert_allclose(exported.encode(case.tracklets[1]), case.model.encode(case.tracklets[1]), atol=1e-5)
+    np.testing.assert_allclose(
+        exported.encode(case.tracklets[1]), case.model.encode(case.tracklets[1]), atol=1e-5
+    )
     assert exported.encode([]).shape == (0, exported.embedding_dim)
     assert exported.embed(TrackletSet("none", ()), flip=True).vectors.shape == (0, exported.embedding_dim)
 
@@ -55,7 +57,9 @@ def test_clips_are_checked(case, exported):
     assert exported.encode_clips(clips, seen, [7, None]).shape == (2, exported.embedding_dim)
     assert exported.encode_clips(clips[:0], [], []).shape == (0, exported.embedding_dim)
     assert exported.encode_clips(clips[:, :1], seen, [7, None]).shape == (2, exported.embedding_dim)
-    with pytest.raises(ValueError, match=r"clips of shape \[2, 2, 3, 30, 16\] uint8: expected uint8 \[B, 2, 3, 32, 16\]"):
+    with pytest.raises(
+        ValueError, match=r"clips of shape \[2, 2, 3, 30, 16\] uint8: expected uint8 \[B, 2, 3, 32, 16\]"
+    ):
         exported.encode_clips(clips[..., :30, :], seen, [7, None])
     with pytest.raises(ValueError, match="float32: expected uint8"):
         exported.encode_clips(clips.astype(np.float32), seen, [7, None])
@@ -85,7 +89,9 @@ def test_cameras_are_told_by_their_place_and_a_clip_has_its_length(case):
         model.encode_clips(clips[:, :1], ["visible"] * 3, [7, 7, 7])
     strict = OnnxModel(replace(about, unknown_camera="error"), case.exported.path, session)
     strict.encode_clips(clips[:1], ["visible"], ["gate"])
-    with pytest.raises(ValueError, match="camera 'elsewhere' is not among those of the training data: gate, 7"):
+    with pytest.raises(
+        ValueError, match="camera 'elsewhere' is not among those of the training data: gate, 7"
+    ):
         strict.encode_clips(clips[:1], ["visible"], ["elsewhere"])
 
 
@@ -165,4 +171,3 @@ def test_files_that_are_not_there(tmp_path, case, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match="'onnxruntime' is not installed"):
         tapetum.load(case.exported.path)
-

@@ -103,11 +103,15 @@ def test_the_card_says_synthetic_and_takes_the_run_s_scores(case, tmp_path):
 
 
 def test_a_file_that_differs_is_refused_and_nothing_is_left(case, tmp_path, monkeypatch):
-    monkeypatch.setattr("tapetum.export.graph.build_graph", lambda method, opset: onnx.load(case.exported.path))
     monkeypatch.setattr(
-        type(case.model.method), "encode", lambda self, clips, **sides: torch.eye(clips.shape[0], self.embedding_dim)
+        "tapetum.export.graph.build_graph", lambda method, opset: onnx.load(case.exported.path)
     )
-    with pytest.raises(ExportParityError, match="least cosine.*Nothing was written"):
+    monkeypatch.setattr(
+        type(case.model.method),
+        "encode",
+        lambda self, clips, **sides: torch.eye(clips.shape[0], self.embedding_dim),
+    )
+    with pytest.raises(ExportParityError, match=r"least cosine.*Nothing was written"):
         export_onnx(case.model, tmp_path / "model.onnx", threads=1)
     assert list(tmp_path.iterdir()) == []
 

@@ -112,7 +112,7 @@ def test_stored_cells_are_not_measured_again(model, tracklets, tmp_path, monkeyp
     plan = RobustnessPlan("manifest", (NOISE, GAIN), (1, 5))
     first = measure_robustness(model, tracklets, plan, store=tmp_path / "new" / "cells")
     assert len(list((tmp_path / "new" / "cells").iterdir())) == 5
-    monkeypatch.setattr(measure, "embed", None)
+    monkeypatch.setattr("tapetum.embed.embed", None)
     calls = []
     again = measure_robustness(
         model, tracklets, plan, store=tmp_path / "new" / "cells", progress=lambda *call: calls.append(call)
@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_goes_on(model, tracklets, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return embed(*arguments, **options)
 
-    monkeypatch.setattr(measure, "embed", stopping)
+    monkeypatch.setattr("tapetum.embed.embed", stopping)
     with pytest.raises(KeyboardInterrupt):
         measure_robustness(model, tracklets, plan, store=tmp_path / "cells")
     kept = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "cells").iterdir())

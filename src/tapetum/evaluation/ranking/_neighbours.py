@@ -42,5 +42,7 @@ class SquaredDistances(PairDistances):
 
     def _within(self, squared: Tensor, rows: IntArray, reach: NDArray[np.float32]) -> NDArray[np.bool_]:
         among = squared[torch.from_numpy(rows).to(squared.device)]
-        found: NDArray[np.bool_] = (among <= torch.from_numpy(reach[:, None]).to(squared.device)).cpu().numpy()
+        found: NDArray[np.bool_] = (
+            (among <= torch.from_numpy(reach[:, None]).to(squared.device)).cpu().numpy()
+        )
         return found
