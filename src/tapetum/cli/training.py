@@ -43,7 +43,8 @@ def train(
     max_steps: Annotated[int | None, typer.Option(help="Most steps of each stage.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for training; stages are cut to fit.")] = None,
     devices: Annotated[
-        int | None, typer.Option(help="Processes on each machine, one per device; of torchrun, as many as it started.")
+        int | None,
+        typer.Option(help="Processes on each machine, one per device; of torchrun, as many as it started."),
     ] = None,
     nodes: Annotated[int | None, typer.Option(help="Machines that train together.")] = None,
     strategy: Annotated[

@@ -22,6 +22,9 @@ from tapetum.training.config import differences
 _LOSS = re.compile(r"gloo|NCCL|Connection (closed|reset)|Broken pipe|[Tt]imed? ?out|Socket", re.IGNORECASE)
 """What the engine's errors say when another process is gone or silent."""
 
+_SOURCE = re.compile(r"^\[\S+:\d+\] ")
+"""Where in its source the engine's errors begin by saying that they come from."""
+
 _LAST_WORDS_S = 3.0
 """Seconds to wait for what other processes say as they leave."""
 
@@ -165,5 +168,5 @@ def _message(
     if not reasons:
         who = " and ".join(f"process {other}" for other in silent) or "another process"
         reasons = [f"{who} ended without a word (killed?) or did not answer within {timeout_s:g} s"]
-    reason = str(error).partition("\n")[0]
-    return f"process {number} of {size} stops: {'; '.join(reasons)}. {advice} [{reason}]"
+    reason = _SOURCE.sub("", str(error).partition("\n")[0]).partition(". This is")[0]
+    return f"process {number} of {size} stops: {'; '.join(reasons)}. {advice} ({reason})"

@@ -6,6 +6,7 @@ import atexit
 import inspect
 import logging
 import os
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -80,7 +81,7 @@ def _strategy(config: TrainingConfig, world: World) -> Strategy | str:
         )
     known = inspect.signature(DistributedDataParallel.__init__).parameters
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    return DDPStrategy(find_unused_parameters=True, timeout=timeout, **{buffers: False})
+    return DDPStrategy(static_graph=True, timeout=timeout, **{buffers: False})
 
 
 def _meet(fabric: Fabric, world: World, timeout_s: float) -> None:
@@ -95,6 +96,7 @@ def _meet(fabric: Fabric, world: World, timeout_s: float) -> None:
             f"{timeout_s:g} s: {reason}"
         ) from error
     atexit.register(_leave_group)
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     if fabric.global_rank:
         logging.getLogger("tapetum").setLevel(logging.ERROR)
     if fabric.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:

@@ -6,20 +6,16 @@ each process. A process that outlives its scenario's `limit_s` is killed, and so
 """
 
 import faulthandler
+import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import sys
 import time
 import traceback
 from pathlib import Path
-
-import lightning_fabric.strategies  # noqa: F401 (imported once, before the processes part)
-import tasks
-import torch._dynamo
-import torch.distributed.fsdp
-import torch.distributed.tensor
 
 LIMIT_S = 50.0
 
@@ -47,7 +43,7 @@ def become(rank, scenario, folder, port):
     faulthandler.dump_traceback_later(scenario.get("limit_s", LIMIT_S) - 2, file=sys.stderr)
     code = 1
     try:
-        getattr(tasks, scenario["task"])(rank, scenario, folder)
+        tasks[scenario["task"]](rank, scenario, folder)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -96,6 +92,9 @@ def run(scenario, folder):
 
 
 if __name__ == "__main__":
+    for module in ("lightning_fabric.strategies", "torch._dynamo", "torch.distributed.fsdp"):
+        importlib.import_module(module)  # once, before the processes part
+    tasks = runpy.run_path(str(Path(__file__).with_name("tasks.py")))
     place = Path(sys.argv[1])
     for one in json.loads((place / "scenarios.json").read_text()):
         run(one, place)

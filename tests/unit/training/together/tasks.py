@@ -75,7 +75,7 @@ CASES = {
 """Method and changes to its small settings, by a name for the case."""
 
 DOUBLE = {"agw", "mun", "mun of single pictures"}
-"""In float64, for norms of maps make rounding large: in float32 one process differs from itself with 2 threads."""
+"""In float64: norms of maps make rounding large, so that one process differs from itself with two threads."""
 
 RATE = 5e-4
 
@@ -293,7 +293,7 @@ def make_dataset(folder):
                 name = f"{person}-{modality.value}-{number}"
                 frames = [str(folder / f"{name}-{i}.png") for i in range(1 + (person + number) % 3)]
                 for frame in frames:
-                    shade = 20 * person + rng.integers(0, 60, (32, 16, 3))
+                    shade = 4 * person + rng.integers(0, 180, (32, 16, 3))
                     if not Path(frame).exists():
                         Image.fromarray(shade.astype(np.uint8)).save(frame)
                 tracklets.append(Tracklet(name, tuple(frames), modality, person, number, part="train"))
