@@ -8,7 +8,6 @@ import re
 import zipfile
 from pathlib import Path
 
-
 SCREENSHOTS = "TAPETUM_SCREENSHOTS"
 """Folder that pictures of the page are written to, where this variable of the environment names one."""
 
@@ -263,9 +262,10 @@ def test_small_screens_need_no_scrolling_sideways(opened, pictures):
 
 def test_colours_follow_the_system_and_the_switch(opened, case):
     faint = Path(__file__).with_name("contrast.js").read_text("utf-8")
-    page = opened(case, color_scheme="dark", height=1080)
+    page = opened(case, color_scheme="dark", height=1250)
     page.get_by_label("Hit 1 is right").check(force=True)
-    page.get_by_label("Hit 5 is wrong").check(force=True)
+    page.get_by_label("Hit 4 is right").check(force=True)
+    page.get_by_label("Hit 8 is wrong").check(force=True)
     page.locator("h1").click()
     loaded(page)
     assert (brightness(page), page.evaluate(faint)) == ("dark", [])

@@ -1,6 +1,7 @@
 """A small service with the page: people of one grey level each, some with names that would be markup."""
 
 import io
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from tapetum.search import Gallery, SearchEngine
 from tapetum.server.app import create_app
-from tapetum.server.settings import ServerSettings
+from tapetum.server.settings import Limits, ServerSettings
 from tapetum.server.tokens import TokenFile
 from tapetum.server.users import Role
 from tapetum.types import Embeddings, Modality, Preprocessing, Tracklet, TrackletSet
@@ -80,17 +81,34 @@ def filled_gallery():
     return gallery
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gallery():
+    """A gallery that stays as it is."""
     return filled_gallery()
 
 
-@pytest.fixture
+@contextmanager
+def asking(gallery, settings, headers=None):
+    """A client of a service that runs meanwhile."""
+    app = create_app(settings, SearchEngine(gallery, ByBrightness()))
+    with TestClient(app, base_url=ADDRESS, follow_redirects=False, headers=headers) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 def client(gallery):
     """A program on this machine that asks a service without tokens."""
-    app = create_app(ServerSettings(), SearchEngine(gallery, ByBrightness()))
-    with TestClient(app, base_url=ADDRESS, follow_redirects=False) as asking:
-        yield asking
+    limits = Limits(requests_per_minute=1e6, requests_at_once=1e6)
+    with asking(gallery, ServerSettings(limits=limits)) as found:
+        yield found
+
+
+@pytest.fixture
+def fresh():
+    """A client with a gallery of its own, which may be erased."""
+    own = filled_gallery()
+    with asking(own, ServerSettings()) as found:
+        yield found, own
 
 
 @pytest.fixture
@@ -101,19 +119,17 @@ def guarded(gallery, tmp_path):
     settings = ServerSettings(
         tokens=tmp_path / "tokens.json", audit=tmp_path / "audit.jsonl", require_reason=True
     )
-    app = create_app(settings, SearchEngine(gallery, ByBrightness()))
-    headers = {"Origin": ADDRESS, "Sec-Fetch-Site": "same-origin"}
-    with TestClient(app, base_url=ADDRESS, follow_redirects=False, headers=headers) as asking:
-        yield asking, secrets
+    with asking(gallery, settings, {"Origin": ADDRESS, "Sec-Fetch-Site": "same-origin"}) as found:
+        yield found, secrets
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def drawn():
     """Draws a picture of a person."""
     return picture
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hostile():
     """Identifiers that would be markup."""
     return HOSTILE, QUOTED

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def case(client, drawn, hostile):
     """An answer to an upload with filters, a mark and a reason that is markup."""
     sent = client.post("/upload", files=[("files", ("a.jpg", drawn(0)))], headers={"HX-Request": "true"})
@@ -73,7 +73,11 @@ def test_the_archive_holds_both_and_the_facts(client, case):
     assert b"data:image/jpeg" in archive.read("case.html")
 
 
-def test_what_was_erased_is_not_exported(client, gallery, case):
+def test_what_was_erased_is_not_exported(fresh):
+    client, gallery = fresh
+    asked = {"item_id": "walker/1-0", "right": "walker/0-0", "group": "person"}
+    case = client.post("/search", data=asked, headers={"HX-Request": "true"}).headers["HX-Push-Url"]
+    assert "walker/0-0" in client.get(f"{case}/case.html").text
     gallery.erase(person_ids="p0")
     assert "walker/0-0" not in client.get(f"{case}/case.html").text
     assert "walker/0-0" not in client.get(f"{case}/hits.csv").text

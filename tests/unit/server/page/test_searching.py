@@ -202,8 +202,10 @@ def test_an_answer_that_is_not_kept_is_not_found(client):
     assert "search again" in gone.text
 
 
-def test_what_was_erased_is_not_shown_again(client, gallery, query):
-    case = search(client, query_id=query).headers["HX-Push-Url"]
+def test_what_was_erased_is_not_shown_again(fresh):
+    client, gallery = fresh
+    case = search(client, item_id="walker/3-0").headers["HX-Push-Url"]
+    assert "walker/3-1" in client.get(case).text
     gallery.erase(tracklet_ids="walker/3-1")
     assert "walker/3-1" not in client.get(case).text
 

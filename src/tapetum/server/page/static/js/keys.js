@@ -38,7 +38,7 @@ const isPressed = (element) => element.matches("button, summary, input");
 
 function ofDialog(event) {
   const act = document.getElementById("compare")?.open ? whileComparing[event.key] : undefined;
-  if (!act || isPressed(event.target)) return false;
+  if (!act || (event.key === " " && isPressed(event.target))) return false;
   act();
   return true;
 }

@@ -1,4 +1,5 @@
 // Starts what the pages do. Listeners sit on the document, so that they also serve what arrives later.
+import { announce } from "./announcing.js";
 import { startAsking } from "./asking.js";
 import { startDialogs } from "./dialogs.js";
 import { arrangeHits, goToFirst, startHits } from "./hits.js";
@@ -23,5 +24,6 @@ function arrived(event) {
 for (const start of [startPlaying, startTimes, startAsking, startHits, startDialogs, startKeys]) start();
 arrange(document);
 document.addEventListener("htmx:load", (event) => arrange(event.target));
+document.addEventListener("htmx:beforeRequest", (event) => event.target.id === "ask" && announce("Searching."));
 document.addEventListener("htmx:afterSettle", arrived);
 document.addEventListener("tapetum:added", (event) => arrange(event.target));
