@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -50,7 +50,7 @@ def gather(*rows: Tensor, parts: int = 1) -> tuple[Tensor, ...]:
     flat = torch.cat([some.reshape(length, -1) for some in rows], dim=1)
     gathered: Tensor = _Gather.apply(flat)  # type: ignore[no-untyped-call]
     ordered = gathered.view(count(), parts, length // parts, -1).transpose(0, 1).reshape(-1, flat.shape[1])
-    columns = ordered.split([some[:1].numel() for some in rows], dim=1)
+    columns = ordered.split_with_sizes([some[:1].numel() for some in rows], dim=1)
     return tuple(
         column.reshape(-1, *some.shape[1:]).to(some.dtype) for column, some in zip(columns, rows, strict=True)
     )
@@ -164,7 +164,7 @@ def _from_one(
     device: torch.device,
 ) -> list[tuple[Tensor, ...]]:
     """What the process `source` made of its batches, sent by it to all."""
-    columns = []
+    columns: list[list[Tensor]] = []
     for column in zip(*shapes, strict=True):
         position, dtype = len(columns), column[0][1]
         lengths = [torch.Size(shape).numel() for shape, _ in column]
@@ -175,7 +175,7 @@ def _from_one(
             buffer = torch.empty(sum(lengths), dtype=sent, device=device)
         if buffer.numel():
             dist.broadcast(buffer, source)
-        pieces = buffer.to(dtype).split(lengths)
+        pieces = buffer.to(dtype).split_with_sizes(lengths)
         columns.append([piece.view(shape) for piece, (shape, _) in zip(pieces, column, strict=True)])
     return list(zip(*columns, strict=True))
 
@@ -207,7 +207,7 @@ def pooled_moments(mean: Tensor, variance: Tensor, rows: Tensor) -> tuple[Tensor
         rows: `[1]`, how many; processes may have different numbers.
     """
     told = torch.stack(_gathered(torch.cat([mean, variance, rows])))
-    means, variances, numbers = told.split([len(mean), len(mean), 1], dim=1)
+    means, variances, numbers = told.split_with_sizes([len(mean), len(mean), 1], dim=1)
     total = numbers.sum(0)
     weights = numbers / total
     pooled = (weights * means).sum(0)
@@ -232,12 +232,12 @@ def is_sharded(tensor: Tensor) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """The tensor itself; where processes hold shards of it all of it, for which all of them must ask."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[operator, no-any-return]
+    return cast(Any, tensor).full_tensor() if is_sharded(tensor) else tensor
 
 
 def own_shard(tensor: Tensor) -> Tensor:
     """The tensor itself, or this process's share of it; the memory is the tensor's."""
-    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[operator, no-any-return]
+    return cast(Any, tensor).to_local() if is_sharded(tensor) else tensor
 
 
 def shared_like(tensor: Tensor, other: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def train(
     from tapetum.training import train as run_training
 
     overrides: dict[str, Any] = parse_overrides(set_ or [])
-    asked = {"max_steps": max_steps, "max_minutes": minutes}
+    asked: dict[str, Any] = {"max_steps": max_steps, "max_minutes": minutes}
     asked |= {"devices": devices, "nodes": nodes, "strategy": strategy}
     told = {key: value for key, value in asked.items() if value is not None}
     overrides = merge(overrides, {"training": told} if told else {})

@@ -82,8 +82,9 @@ class IfeStage(TowerStage):
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of images against the texts, which take no gradient."""
         hold_statistics(self.network.images)
-        own = self.network.encode_clips(batch.clips, self._segments(batch)).f
-        batch, (features,) = processes.gather_batch(batch), processes.gather(own, parts=batch.parts)
+        encoded = self.network.encode_clips(batch.clips, self._segments(batch))
+        (features,) = processes.gather(encoded.f, parts=batch.parts)
+        batch = processes.gather_batch(batch)
         bank, scale, smooth = self.network.text_bank, self.config.logit_scale, self.config.text_smooth
         images, labels = features, batch.labels
         losses = {}

@@ -27,7 +27,7 @@ from tapetum.types import Batch
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import Strategy
+    from lightning_fabric.strategies.strategy import Strategy
 
 Forward = Callable[[Batch], dict[str, Tensor]]
 """A stage's step, as the loop calls it."""
@@ -70,7 +70,8 @@ def create_fabric(config: TrainingConfig) -> Fabric:
 
 def _strategy(config: TrainingConfig, world: World) -> Strategy | str:
     """How processes share the work on weights; they wait for each other no longer than `timeout_s`."""
-    from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
+    from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
     timeout = timedelta(seconds=config.timeout_s)
     if world.size == 1:
@@ -81,7 +82,8 @@ def _strategy(config: TrainingConfig, world: World) -> Strategy | str:
         )
     known = inspect.signature(DistributedDataParallel.__init__).parameters
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    return DDPStrategy(static_graph=True, timeout=timeout, **{buffers: False})
+    options: dict[str, Any] = {"static_graph": True, buffers: False}
+    return DDPStrategy(timeout=timeout, **options)
 
 
 def _meet(fabric: Fabric, world: World, timeout_s: float) -> None:

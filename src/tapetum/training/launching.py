@@ -104,15 +104,10 @@ def start_processes(world: World) -> threading.Event:
 
 
 def _is_started_by_others() -> bool:
-    from lightning_fabric.plugins.environments import (
-        LSFEnvironment,
-        MPIEnvironment,
-        SLURMEnvironment,
-        TorchElasticEnvironment,
-    )
+    from lightning_fabric.plugins import environments
 
-    kinds = (TorchElasticEnvironment, SLURMEnvironment, LSFEnvironment, MPIEnvironment)
-    return "LOCAL_RANK" in os.environ or any(kind.detect() for kind in kinds)
+    names = ("TorchElasticEnvironment", "SLURMEnvironment", "LSFEnvironment", "MPIEnvironment")
+    return "LOCAL_RANK" in os.environ or any(getattr(environments, name).detect() for name in names)
 
 
 def _own_command() -> list[str]:

@@ -105,11 +105,11 @@ class Session:
         """
         means = {f"average of {name}": tensor for name, tensor in averaged.items()}
         check_in_step({**all_tensors(self.method), **means, **state})
-        kinds = [_whole(some) for some in (all_tensors(self.method), averaged, optimizer)]
+        model, averaged, optimizer = map(_whole, (all_tensors(self.method), averaged, optimizer))
         if self.log is not None:
             self.position.seconds = self.elapsed_s
             self.position.log_bytes = self.log.sync()
-            tensors = TrainingState(self.position, *kinds, state)
+            tensors = TrainingState(self.position, model, averaged, optimizer, state)
             save_state(self.folder.checkpoints, tensors, self.header)
         self.fabric.barrier()
         self.saved = time.monotonic()

@@ -29,7 +29,7 @@ def scenarios(tasks):
         {"name": "parts2", "task": "parts", "processes": 2},
         {"name": "parts3", "task": "parts", "processes": 3},
         {"name": "steps2", "task": "steps", "processes": 2, "cases": list(tasks.CASES)},
-        {"name": "steps3", "task": "steps", "processes": 3, "cases": ["lsmrl, prompts first", "mun"]},
+        {"name": "steps3", "task": "steps", "processes": 3, "cases": ["lsmrl, prompts first", "small-cnn"]},
         {"name": "shards", "task": "steps", "processes": 2, "strategy": "fsdp2", "cases": ["x-reid"]},
         {**run, "name": "whole", "out": "whole"},
         {**run, "name": "killed", "out": "killed", "stop": stop},

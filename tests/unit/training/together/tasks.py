@@ -63,7 +63,7 @@ CASES = {
         {**LSMRL, "cmi_shuffle": True, "cmi_self_prob": 0.3, "loss": {"cmcl": 0.5, "wrt": 0.1}},
     ),
     "lsmrl, prompts first": ("lsmrl", {**LSMRL, "prompt_stage": "two-stage"}),
-    "mun": ("mun", {"frames": 1}),
+    "mun": ("mun", {"frames": 1, "iml_kernels": (3,), "generator_width": 8}),
     "mun of single pictures": ("mun", {"frames": 1, "auxiliary": "mmn"}),
     "small-cnn": ("small-cnn", {}),
     "x-reid": ("x-reid", {"vision": VISION, "loss": {"triplet": 0.5}}),

@@ -66,7 +66,7 @@ def test_two_processes_are_one(tasks, tensors, alone, case):
     assert max(moved) > 1e-4
 
 
-@pytest.mark.parametrize("case", ["lsmrl, prompts first", "mun"])
+@pytest.mark.parametrize("case", ["lsmrl, prompts first", "small-cnn"])
 def test_three_processes_are_one(tensors, alone, case):
     """Four people do not divide the seven whose prompts are shared out, nor the batches of a pass."""
     found = tensors("steps3", case)
