@@ -23,6 +23,9 @@ from tapetum.errors import DataError, MissingExtraError
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts")
 """Endings of files whose frames can be referred to; FFmpeg tells by the content what they are."""
 
+_FURTHER_BACK = 64
+"""Frames; where a file is entered too late, it is entered so much earlier, and then read from the start."""
+
 _ENTRY = re.compile(r"frame=(\d{1,9})(?:&box=(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6}))?")
 
 Pixels = NDArray[np.uint8]
@@ -76,6 +79,8 @@ class VideoFile:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty (0 bytes)")
         with self._open() as (_, stream):
+            if stream.codec_context is None:
+                raise DataError(f"{path}: pictures in a coding that is unknown here, or the file is damaged")
             self.width, self.height = int(stream.width), int(stream.height)
             rate = stream.average_rate or stream.guessed_rate
             self.rate = float(rate) if rate else None
@@ -150,24 +155,34 @@ class VideoFile:
         stamps = self.stamps
         if stamps is not None and not 1 <= number <= len(stamps):
             raise DataError(f"no such frame: the video has {len(stamps)}")
-        found: Iterator[Any]
-        if stamps is None:
-            found = (frame for at, frame in self.frames(number) if at == number)
-        else:
-            found = self._from(next(stamp for stamp, at in stamps.items() if at == number))
-        for frame in found:
-            return frame
+        if stamps is not None:
+            by_number = list(stamps)
+            for start in (number, max(1, number - _FURTHER_BACK)):
+                frame = self._sought(by_number[number - 1], by_number[start - 1])
+                if frame is not None:
+                    return frame
+        for at, frame in self.frames(number):
+            if at == number:
+                return frame
         raise DataError(f"frame {number} cannot be decoded")
 
-    def _from(self, stamp: int) -> Iterator[Any]:
-        """The frame of a time stamp, decoded from the key frame before it on."""
+    def _sought(self, stamp: int, start: int) -> Any:
+        """The frame of a time stamp, decoded from about the stamp `start` on; None where it was passed over.
+
+        Files without an index, such as MPEG streams, are entered somewhere near, often behind the place.
+        """
+        av = _library()
         with self._open() as (container, stream):
-            container.seek(stamp, stream=stream, backward=True)
+            try:
+                container.seek(start, stream=stream, backward=True)
+            except av.FFmpegError:
+                return None
             for frame in _decoded(container, stream):
                 if frame.pts == stamp:
-                    yield frame
-                if frame.pts is not None and frame.pts >= stamp:
-                    return
+                    return frame
+                if frame.pts is not None and frame.pts > stamp:
+                    return None
+        return None
 
     @contextmanager
     def _open(self) -> Iterator[tuple[Any, Any]]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from tapetum.errors import DataError
 from tapetum.files import replace_file
 from tapetum.ingest.items import Problem
+from tapetum.search._writer_lock import WriterLock
 from tapetum.search.gallery import Gallery
 from tapetum.search.gallery_folder import FAILURES
 
@@ -39,7 +40,10 @@ class Failure:
 
 
 class FailureTable:
-    """What went wrong with each item of each source; an item that goes well later is taken out."""
+    """What went wrong with each item of a source; an item that goes well later is taken out.
+
+    Several processes may keep one table, each for sources of its own.
+    """
 
     def __init__(self, file: Path | None, source: str) -> None:
         """The table of a file, for the changes that one source brings.
@@ -52,23 +56,21 @@ class FailureTable:
             DataError: The file is damaged.
         """
         self._file, self._source = file, source
-        found = load_failures(file) if file is not None and file.is_file() else []
-        self._rows = {(row.source, row.problem.item): row for row in found}
+        self._rows = {row.problem.item: row for row in self._stored() if row.source == source}
         self._met: set[str] = set()
         self._is_changed = False
 
     def note(self, problem: Problem) -> None:
         """Keep a problem; one of the same item is replaced."""
         self._met.add(problem.item)
-        key = (self._source, problem.item)
-        former = self._rows.get(key)
+        former = self._rows.get(problem.item)
         if former is None or former.problem != problem:
-            self._rows[key] = Failure(self._source, problem, time.time())
+            self._rows[problem.item] = Failure(self._source, problem, time.time())
             self._is_changed = True
 
     def clear(self, item: str) -> None:
         """Forget an item that went well."""
-        if self._rows.pop((self._source, item), None) is not None:
+        if self._rows.pop(item, None) is not None:
             self._is_changed = True
 
     def keep_met(self, unchanged: Iterable[str] = ()) -> None:
@@ -77,31 +79,28 @@ class FailureTable:
         Args:
             unchanged: Items that were not read, for the gallery has them; what is noted of them stays.
         """
-        kept = self._met.union(unchanged)
-        for source, item in list(self._rows):
-            if source == self._source and item not in kept:
-                self.clear(item)
+        for item in self._rows.keys() - self._met.union(unchanged):
+            self.clear(item)
 
     def save(self) -> None:
         """Write the file, whole or not at all, where something changed.
 
         Raises:
+            DataError: The file was damaged meanwhile.
             OSError: It could not be written; what was there before is untouched.
         """
         if self._file is None or not self._is_changed:
             return
-        rows = list(self._rows.values())
-        columns: dict[str, Sequence[Any]] = {
-            "source": [row.source for row in rows],
-            "item": [row.problem.item for row in rows],
-            "kind": [row.problem.kind for row in rows],
-            "reason": [row.problem.reason for row in rows],
-            "noted_at": [row.noted_at for row in rows],
-        }
-        table = pa.Table.from_pydict({k: _writable(v) for k, v in columns.items()}, schema=_SCHEMA)
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(self._file, lambda place: pq.write_table(table, place))
+        file = self._file
+        with WriterLock(file.parent, f".{file.name}.lock").held():
+            others = [row for row in self._stored() if row.source != self._source]
+            table = _as_table([*others, *self._rows.values()])
+            replace_file(file, lambda place: pq.write_table(table, place))
         self._is_changed = False
+
+    def _stored(self) -> list[Failure]:
+        """What is in the file now, of all sources."""
+        return load_failures(self._file) if self._file is not None and self._file.is_file() else []
 
 
 def load_failures(file: Path) -> list[Failure]:
@@ -124,6 +123,17 @@ def failures_file(gallery: Gallery) -> Path | None:
     """Where the failures of a gallery are kept: in its folder; None where it is not in a folder."""
     address = gallery.uri.removeprefix("numpy:")
     return None if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", address) else Path(address) / FAILURES
+
+
+def _as_table(rows: Sequence[Failure]) -> pa.Table:
+    columns: dict[str, Sequence[Any]] = {
+        "source": [row.source for row in rows],
+        "item": [row.problem.item for row in rows],
+        "kind": [row.problem.kind for row in rows],
+        "reason": [row.problem.reason for row in rows],
+        "noted_at": [row.noted_at for row in rows],
+    }
+    return pa.Table.from_pydict({k: _writable(v) for k, v in columns.items()}, schema=_SCHEMA)
 
 
 def _writable(values: Sequence[Any]) -> list[Any]:

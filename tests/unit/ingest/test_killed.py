@@ -30,11 +30,27 @@ ingest(open_source(sys.argv[2]), Gallery.open(sys.argv[3]), Slow(), batch_size=1
 """
 
 
+@pytest.fixture
+def sources(crops, film):
+    """By kind: an address of twelve tracklets, and what their names start with."""
+
+    def folder():
+        place = crops("day", {f"{i:02}": [(200, 40, 4 * i)] for i in range(12)})
+        return f"crops:{place}", f"{place}/"
+
+    def video():
+        people = {10 + i: (i, i + 6, 10 * i, 20, lambda _: (200, 40, 90)) for i in range(12)}
+        place, tracks = film("gate.mp4", people)
+        return f"video:{place}?tracks={tracks}", f"{place}#"
+
+    return {"crops": folder, "video": video}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["", "numpy:"])
-def test_nothing_is_lost_or_doubled_by_a_kill(crops, colours, tmp_path, scheme):
-    folder = crops("day", {f"{i:02}": [(200, 40, 4 * i)] for i in range(12)})
-    address, uri = f"crops:{folder}", f"{scheme}{tmp_path / 'gallery'}"
+@pytest.mark.parametrize(("kind", "scheme"), [("crops", ""), ("crops", "numpy:"), ("video", "")])
+def test_nothing_is_lost_or_doubled_by_a_kill(sources, colours, tmp_path, kind, scheme):
+    address, start = sources[kind]()
+    uri = f"{scheme}{tmp_path / 'gallery'}"
     drawing = str(Path(__file__).parent / "conftest.py")
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, drawing, address, uri], stdout=subprocess.PIPE, text=True
@@ -51,7 +67,8 @@ def test_nothing_is_lost_or_doubled_by_a_kill(crops, colours, tmp_path, scheme):
     report = ingest(open_source(address), gallery, colours)
     assert (report.unchanged, report.new) == (len(before), 12 - len(before))
     names = [t.tracklet_id for t in Gallery.open(uri).filter()]
-    assert sorted(names) == [f"{folder}/{i:02}" for i in range(12)]
-    assert len(Gallery.open(uri).thumbnails(names[0])) == 1
+    first = 10 if kind == "video" else 0
+    assert sorted(names) == [f"{start}{first + i:02}" for i in range(12)]
+    assert all(Gallery.open(uri).thumbnails(name) for name in names)
     again = ingest(open_source(address), Gallery.open(uri), colours)
     assert (again.unchanged, again.stored) == (12, 0)

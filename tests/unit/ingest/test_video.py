@@ -9,6 +9,15 @@ from tapetum.search import Gallery
 
 RED, BLUE = (200, 40, 60), (30, 60, 210)
 
+VIDEOS = [
+    ("a.avi", "mpeg4"),
+    ("b.mp4", "libx264"),
+    ("c.mkv", "libx264"),
+    ("d.ts", "libx264"),
+    ("e.mpg", "mpeg2video"),
+]
+"""Kinds of files, with an index of their frames and without."""
+
 
 def always(colour):
     return lambda number: colour
@@ -54,7 +63,7 @@ def test_tracks_become_tracklets_of_the_right_pixels(film, colours, codec, name)
 
 def test_numbers_of_frames_are_exact(film):
     shade = {n: (10 * n, 10 * n, 10 * n) for n in range(1, 21)}
-    for name, codec in (("a.avi", "mpeg4"), ("b.mp4", "libx264"), ("c.mkv", "libx264")):
+    for name, codec in VIDEOS:
         video, _ = film(name, {1: (1, 20, 40, 20, shade.get)}, codec=codec)
         seen = [
             np.asarray(read_picture(f"{video}::frame={n}&box=44,24,16,16")).mean() for n in (1, 7, 20, 13)
