@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from queue import Queue
+from time import monotonic, sleep
 
 import httpx
 import numpy as np
@@ -76,6 +78,41 @@ def test_it_serves_until_it_is_told_to_stop(few, start, tmp_path):
     assert "Traceback" not in errors
     assert [r["action"] for r in records_before(log, None, 9)[0]] == ["search"]
     assert not verify(log).faults
+
+
+def test_a_killed_service_has_recorded_every_answer_and_starts_again(few, start, tmp_path):
+    log, answered = tmp_path / "audit.jsonl", []
+
+    def ask(client):
+        with suppress(httpx.HTTPError):
+            while True:
+                answer = client.post("/api/v1/search", json={"item_id": "t0"})
+                answered.append(answer.headers["X-Request-Id"])
+
+    process, line = start("--gallery", few, "--audit", log)
+    with httpx.Client(base_url=line.split()[0], timeout=20) as client:
+        threads = [threading.Thread(target=ask, args=(client,), daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        end = monotonic() + 50
+        while len(answered) < 40 and monotonic() < end:
+            sleep(0.005)
+        process.kill()
+        for thread in threads:
+            thread.join(20)
+    assert process.wait(20) == -signal.SIGKILL
+    assert len(answered) >= 40
+    assert not verify(log).faults
+    recorded = {record["request_id"] for record in records_before(log, None, 10**6)[0]}
+    assert set(answered) <= recorded
+    _, line = start("--gallery", few, "--audit", log)
+    with httpx.Client(base_url=line.split()[0], timeout=20) as client:
+        hits = client.post("/api/v1/search", json={"item_id": "t0", "top": 1}).json()["hits"]
+        assert hits[0]["item"]["item_id"] == "t1"
+        assert client.get("/api/v1/health").json()["status"] == "ok"
+    found = verify(log)
+    assert not found.faults
+    assert found.lines > len(answered)
 
 
 def test_other_machines_are_not_let_in_without_tokens(ask, few, tmp_path):

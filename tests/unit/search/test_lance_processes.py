@@ -36,7 +36,7 @@ def embed(tracklets):
     return make([int(t.tracklet_id[1:]) for t in tracklets], "m2"), {}
 
 
-def start(place: Path, script: str) -> subprocess.Popen:
+def start(place: Path | str, script: str) -> subprocess.Popen:
     program = IMPORTS + inspect.getsource(make) + inspect.getsource(embed) + script
     return subprocess.Popen([sys.executable, "-c", program, str(place)], stdout=subprocess.PIPE, text=True)
 
@@ -148,6 +148,35 @@ reindex(Gallery.open(sys.argv[1]), "m2", embed, at_once=4, progress=told)
     np.testing.assert_array_equal(gallery.get(["t39"]).vectors, make([39]).vectors)
     assert gallery.contents(["t7"]) == {"t7": "c7"}
     assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "gallery.json", "tracklets-2.lance"]
+
+
+def test_a_killed_move_of_a_plain_gallery_begins_anew(tmp_path):
+    place = f"numpy:{tmp_path / 'g'}"
+    gallery = Gallery.open(place)
+    gallery.upsert(make(range(12)), contents=[f"c{n}" for n in range(12)])
+    mover = start(
+        place,
+        """
+from tapetum.search.reindexing import reindex
+
+def told(done, total):
+    print(done, flush=True)
+    time.sleep(0.2 if done > 4 else 0)
+
+reindex(Gallery.open(sys.argv[1]), "m2", embed, at_once=2, progress=told)
+""",
+    )
+    while int(mover.stdout.readline()) < 6:
+        pass
+    mover.send_signal(signal.SIGKILL)
+    mover.communicate(timeout=50)
+    gallery = Gallery.open(place)
+    assert (gallery.info().model, gallery.count()) == ("m1", 12)
+    gallery.upsert(make([12]), contents=["c12"])
+    assert reindex(gallery, "m2", embed).embedded == 13
+    again = Gallery.open(place)
+    assert (again.info().model, ids(again)) == ("m2", sorted(f"t{n}" for n in range(13)))
+    assert again.contents(["t7", "t12"]) == {"t7": "c7", "t12": "c12"}
 
 
 @pytest.mark.parametrize("moment", ["_drop", "remove_all_but"])

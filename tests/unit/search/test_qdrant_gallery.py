@@ -1,4 +1,6 @@
 import gc
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +102,36 @@ def test_an_erasure_that_was_cut_off_is_completed_by_the_next(open_at, tmp_path)
     gallery.delete(["name-0-"])
     gallery.optimise()
     assert b"name-0-" not in bytes_below(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_killed_writer_loses_nothing_that_it_was_told_is_stored(open_at, tmp_path):
+    program = """
+import sys
+import numpy as np
+from tapetum.search import Gallery
+from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
+
+gallery = Gallery.open(sys.argv[1])
+for n in range(10_000):
+    rows = (Tracklet(f"t{n}", (f"{n}.jpg",), Modality.VISIBLE, n),)
+    vectors = np.eye(8, dtype=np.float32)[[n % 8]]
+    gallery.upsert(Embeddings(vectors, TrackletSet("x", rows), "m1"), contents=[f"c{n}"])
+    print(n, flush=True)
+"""
+    words = [sys.executable, "-c", program, f"qdrant:{tmp_path / 'g'}"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as writer:
+        stored = next(int(line) for line in writer.stdout if int(line) >= 5)
+        writer.kill()
+        rest = writer.stdout.read().split()
+    stored = int(rest[-1]) if rest else stored
+    gallery = open_at(tmp_path / "g")
+    count = gallery.count()
+    assert count in (stored + 1, stored + 2)
+    assert sorted(ids(gallery)) == sorted(f"t{n}" for n in range(count))
+    assert gallery.contents(["t0"]) == {"t0": "c0"}
+    gallery.upsert(make([7]))
+    assert gallery.count() == count + 1
 
 
 def test_a_move_goes_on_where_it_was_cut_off(open_at, tmp_path):

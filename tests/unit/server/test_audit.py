@@ -1,4 +1,5 @@
 import json
+import resource
 import subprocess
 import sys
 import threading
@@ -154,6 +155,21 @@ def test_what_cannot_be_written_leaves_the_log_as_it_was(log, path, monkeypatch)
     with pytest.raises(OSError, match="No space"):
         log.append({"number": 5})
     monkeypatch.undo()
+    assert path.read_bytes() == before
+    log.append({"number": 6})
+    assert not verify(path).faults
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_the_log_as_it_was(log, path):
+    """The kernel takes the first bytes of the line, as on a disk that is full, and refuses the rest."""
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            log.append({"number": 5})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
     log.append({"number": 6})
     assert not verify(path).faults
