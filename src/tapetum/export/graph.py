@@ -13,6 +13,7 @@ from typing import Any
 
 import onnx
 import torch
+from onnxscript import optimizer
 from torch import Tensor, nn
 
 from tapetum.methods._base import Method
@@ -79,9 +80,10 @@ def build_graph(method: Method, opset: int = OLDEST_OPSET) -> onnx.ModelProto:
             opset_version=opset,
             input_names=list(graph_inputs(method)),
             output_names=[EMBEDDINGS],
-            optimize=False,  # its rules take numbers near 0 for 0, such as the offset of a generalised mean
+            optimize=False,
             verbose=False,
         )
+        _simplify(program.model)
     model: onnx.ModelProto = program.model_proto
     _drop_unused(model.graph)
     _drop_notes(model)
@@ -119,6 +121,17 @@ def _trace(method: Method) -> torch.export.ExportedProgram:
         return torch.export.export(
             _Encoder(method).eval(), (clips, sides), dynamic_shapes=shapes, strict=False
         )
+
+
+def _simplify(model: Any) -> None:
+    """Compute what is the same for all clips.
+
+    The exporter would also rewrite the graph by rules, but these take numbers near 0 for 0, such as the
+    offset of a generalised mean.
+    """
+    optimizer.inline(model)
+    optimizer.fold_constants(model)
+    optimizer.remove_unused_nodes(model)
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
