@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +24,9 @@ from tapetum.training.config import differences
 
 _LOSS = re.compile(r"gloo|NCCL|Connection (closed|reset)|Broken pipe|[Tt]imed? ?out|Socket", re.IGNORECASE)
 """What the engine's errors say when another process is gone or silent."""
+
+_TORCHRUN_S = 1.5
+"""Seconds within which torchrun sends its signal to the processes that are left."""
 
 _SOURCE = re.compile(r"^\[\S+:\d+\] ")
 """Where in its source the engine's errors begin by saying that they come from."""
@@ -124,10 +130,24 @@ def told_of_losses(timeout_s: float, advice: str) -> Iterator[None]:
         raise
     except BaseException as error:
         lost = _is_loss(error)
-        words = _exchange_last_words(number, size, "" if lost else _describe(error))
+        with _deaf_to_termination():
+            words = _exchange_last_words(number, size, "" if lost else _describe(error))
         if not lost:
             raise
         raise ProcessLostError(_message(number, size, words, timeout_s, error, advice)) from error
+
+
+@contextmanager
+def _deaf_to_termination() -> Iterator[None]:
+    """Inside, torchrun's signal to end what is left of a run is not heard: the reason must be told first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_loss(error: BaseException) -> bool:
@@ -143,7 +163,8 @@ def _describe(error: BaseException) -> str:
 def _exchange_last_words(number: int, size: int, own: str) -> dict[int, str]:
     """What other processes said as they left; "" of those that lost others themselves."""
     found: dict[int, str] = {}
-    deadline = time.monotonic() + (0.0 if own else _LAST_WORDS_S)
+    began, wait_s = time.monotonic(), 0.0 if own else _LAST_WORDS_S
+    least_s = _TORCHRUN_S if "TORCHELASTIC_RUN_ID" in os.environ else 0.0
     try:
         store = dist.distributed_c10d._get_default_store()
         store.set(_KEY.format(number), own or " ")
@@ -151,7 +172,8 @@ def _exchange_last_words(number: int, size: int, own: str) -> dict[int, str]:
             for other in set(range(size)) - {number} - found.keys():
                 if store.check([_KEY.format(other)]):
                     found[other] = store.get(_KEY.format(other)).decode().strip()
-            if len(found) == size - 1 or time.monotonic() > deadline:
+            passed = time.monotonic() - began
+            if passed >= least_s and (len(found) == size - 1 or passed > wait_s):
                 break
             time.sleep(0.05)
     except RuntimeError:  # the store is gone with the process that held it

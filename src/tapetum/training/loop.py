@@ -145,7 +145,8 @@ def train_method(
     """Train a method that is built already, on any source of batches; arguments and errors as `train`.
 
     Args:
-        method: What to train, as it is before the first step (also when resuming).
+        method: What to train, as it is before the first step (also when resuming); its weights stay cut where
+            `training.strategy` cuts them (the result is whole).
         source: Where batches come from.
         config: How the run is carried out.
         out: The run's folder.

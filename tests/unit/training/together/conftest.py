@@ -43,6 +43,8 @@ def scenarios(tasks):
             "stop": {**stop, "signal_name": "SIGSTOP"},
             "training": {"timeout_s": 2},
         },
+        {**run, "name": "cut killed", "out": "cut", "stop": stop, "training": {"strategy": "fsdp2"}},
+        {**run, "name": "cut resumed", "out": "cut", "resume": True, "training": {"strategy": "fsdp2"}},
         {**run, "name": "uneven", "out": "uneven", "people": 5},
     ]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -15,10 +16,12 @@ from tapetum import processes
 from tapetum.config import build_config
 from tapetum.data import DataSet
 from tapetum.embed import embed
+from tapetum.errors import ConfigError
 from tapetum.methods import create_method
 from tapetum.methods._base import OptimConfig, ScheduleConfig, StageContext
-from tapetum.methods._checkpoint import all_tensors
+from tapetum.methods._checkpoint import all_tensors, load_method
 from tapetum.models.batch_statistics import MapNorm
+from tapetum.training import company
 from tapetum.training.config import TrainingConfig
 from tapetum.training.devices import create_fabric
 from tapetum.training.learner import Learner
@@ -206,6 +209,7 @@ def parts(rank, scenario, folder):
     check_gathering(rank, size)
     check_norms(rank, size)
     check_turns(rank, size)
+    check_what_they_owe(rank, folder)
     fabric.barrier()
 
 
@@ -281,6 +285,26 @@ def check_turns(rank, size):
     torch.testing.assert_close(processes.join_shares(rows[share], 5), rows)
 
 
+def check_what_they_owe(rank, folder):
+    """What differs is named on all of them."""
+    told = {"training": {"seed": 1, "workers": rank}, "data": f"x:{rank}"}
+    company.check_agreement(told)
+    with pytest.raises(
+        ConfigError, match=r"process 0 and process 1 \(on .*\) were told otherwise: seed: 0 and 1"
+    ):
+        company.check_agreement({"seed": rank})
+    here = folder / "scenarios.json"
+    company.check_shared(here)
+    with pytest.raises(FileNotFoundError, match=r"process 1 on .* does not see what process 0 wrote there"):
+        company.check_shared(here if rank == 0 else folder / "elsewhere" / here.name)
+    same = {"bank": torch.ones(3), "none": torch.zeros(0), "steps": torch.tensor(2)}
+    company.check_in_step({**same, "rounded": torch.ones(4) * (1 + 1e-7 * rank)})
+    with pytest.raises(RuntimeError, match=r"no longer hold the same numbers: counts, memory\.visible"):
+        company.check_in_step(
+            {**same, "memory.visible": torch.arange(3.0) * rank, "counts": torch.tensor(rank)}
+        )
+
+
 # --- whole runs on pictures
 
 
@@ -335,9 +359,10 @@ def whole_run(rank, scenario, folder):
     if "stop" in scenario:
         stop_in_step(rank, **scenario["stop"])
     settings = config(devices=scenario["processes"], **{**RUN, **scenario.get("training", {})})
-    result, method, division = run_method(
+    result, _, division = run_method(
         folder, folder / scenario["out"], settings, scenario.get("resume", False), scenario.get("people", 6)
     )
+    method = load_method(result.model).method
     found = embed(method, division.learnt.train, shared=True, batch_size=4)
     alone = embed(method, division.learnt.train, batch_size=4)
     assert np.array_equal(found.vectors, alone.vectors)

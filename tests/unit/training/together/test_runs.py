@@ -92,3 +92,14 @@ def test_people_that_cannot_be_shared_out_are_named(outcome):
     for said in found["said"]:
         assert "stage 'network': batches.identities = 5 people cannot be shared by 2 processes" in said
         assert "set 4 or 6" in said
+
+
+def test_a_run_whose_weights_are_cut_leaves_whole_ones_and_resumes(forked, outcome):
+    assert outcome("cut killed")["codes"] == [1, -9]
+    check_whole(outcome, "cut resumed")
+    found, expected = lines(forked / "cut"), lines(forked / "whole")
+    assert [line[:2] for line in found] == [line[:2] for line in expected]
+    assert found[-2][2] == pytest.approx(expected[-2][2], rel=0.02)
+    for kind in ("checkpoints/step-000000012", "model"):
+        one, other = (load_file(forked / run / f"{kind}.safetensors") for run in ("cut", "whole"))
+        assert {name: t.shape for name, t in one.items()} == {name: t.shape for name, t in other.items()}
