@@ -45,6 +45,20 @@ run("index", file, "--data", crops, "--gallery", folder / "gallery", "--workers"
 run(*query, "--rerank", "2")
 print("JSON")
 run(*query, "--json")
+from starlette.testclient import TestClient
+from tapetum.search import Gallery, SearchEngine
+from tapetum.server.app import create_app
+from tapetum.server.settings import ServerSettings
+
+engine = SearchEngine(Gallery.open(str(folder / "gallery"), create=False), model)
+with TestClient(create_app(ServerSettings(), engine), base_url="http://127.0.0.1:8000") as client:
+    shown = sorted((folder / "crops" / "c").iterdir())
+    files = [("files", (p.name, p.read_bytes(), "image/png")) for p in shown]
+    asked = client.post("/api/v1/queries", files=files, data={"kind": "tracklet"})
+    assert asked.is_success, asked.text
+    found = client.post("/api/v1/search", json={"query_ids": [asked.json()["query_id"]], "rerank_head": 2})
+    assert found.is_success, found.text
+    (folder / "served.json").write_text(found.text)
 assert main([str(a) for a in (*query[:-1], run_folder)]) == 1
 try:
     tapetum.load(run_folder)
@@ -104,6 +118,8 @@ def test_an_exported_model_encodes_indexes_and_searches_without_torch(case, fold
     assert found["searched"] == 3
     assert found["hits"][0]["tracklet_id"].endswith("b")
     assert found["hits"][0]["similarity"] == pytest.approx(1, abs=1e-5)
+    served = json.loads((folder / "served.json").read_text())
+    assert served["hits"][0]["item"]["item_id"].endswith("c")
     vectors = np.array(json.loads((folder / "vectors.json").read_text()), dtype=np.float32)
     pictures = sorted(map(str, (folder / "crops" / "a").iterdir()))
     np.testing.assert_allclose(vectors, case.model.encode(pictures, modality="visible"), atol=1e-5)
