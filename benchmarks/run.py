@@ -26,7 +26,15 @@ CLIP4VI = [
 BENCHMARKS = {
     "walkers": ["walkers.py"],
     "onnx-encoding": ["onnx_encoding.py"],
-    "sharded-extraction": ["sharded_extraction.py", "--preset", "paper", "--tracklets", "32", "--rounds", "2"],
+    "sharded-extraction": [
+        "sharded_extraction.py",
+        "--preset",
+        "paper",
+        "--tracklets",
+        "32",
+        "--rounds",
+        "2",
+    ],
     "ingest": ["ingest.py", "--preset", "paper", "--tracklets", "8", "--batch-size", "4", "--rounds", "2"],
     "reading": ["reading.py"],
     "metrics": ["metrics.py"],

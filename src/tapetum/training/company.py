@@ -131,7 +131,7 @@ def told_of_losses(timeout_s: float, advice: str) -> Iterator[None]:
     except BaseException as error:
         lost = _is_loss(error)
         with _deaf_to_termination():
-            words = _exchange_last_words(number, size, "" if lost else _describe(error))
+            words = _last_words(number, size, "" if lost else _describe(error))
         if not lost:
             raise
         raise ProcessLostError(_message(number, size, words, timeout_s, error, advice)) from error
@@ -160,9 +160,20 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _exchange_last_words(number: int, size: int, own: str) -> dict[int, str]:
-    """What other processes said as they left; "" of those that lost others themselves."""
+def _last_words(number: int, size: int, own: str) -> dict[int, str]:
+    """What other processes said as they left; "" of those that lost others themselves.
+
+    Their meeting point may be on a machine that answers no more, so a thread asks, which may be left behind.
+    """
     found: dict[int, str] = {}
+    asking = threading.Thread(target=_exchange, args=(number, size, own, found), daemon=True)
+    asking.start()
+    asking.join(_LAST_WORDS_S + 1.0)
+    return dict(found)
+
+
+def _exchange(number: int, size: int, own: str, found: dict[int, str]) -> None:
+    """Leave a word for the others, `own`, and put theirs into `found` as they come."""
     began, wait_s = time.monotonic(), 0.0 if own else _LAST_WORDS_S
     least_s = _TORCHRUN_S if "TORCHELASTIC_RUN_ID" in os.environ else 0.0
     try:
@@ -177,8 +188,7 @@ def _exchange_last_words(number: int, size: int, own: str) -> dict[int, str]:
                 break
             time.sleep(0.05)
     except RuntimeError:  # the store is gone with the process that held it
-        pass
-    return found
+        return
 
 
 def _message(

@@ -162,11 +162,11 @@ class Pretraining:
             factor = _rate(step, steps * self.config.epochs, self.config.warmup_steps)
             for group in self.optimiser.param_groups:
                 group["lr"] = self.config.lr * factor
-            on_step(step + 1, self._step(images, sentences))
+            on_step(step + 1, self.step(images, sentences))
         self.epochs += 1
 
-    def _step(self, images: Tensor, sentences: Tensor) -> Tensor:
-        """Loss of one update on frames uint8 `[B, 3, H, W]` and token ids `[B, L]`."""
+    def step(self, images: Tensor, sentences: Tensor) -> Tensor:
+        """Loss, a scalar, of one update on frames uint8 `[B, 3, H, W]` and token ids `[B, L]`."""
         device = self.model.logit_scale.device
         scale = Preprocessing(self.config.height, self.config.width, 1)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):

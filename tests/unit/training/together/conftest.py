@@ -24,7 +24,7 @@ def tasks():
 
 def scenarios(tasks):
     run = {"task": "whole_run", "processes": 2}
-    stop = {"process": 1, "step": 8, "signal_name": "SIGKILL"}
+    stop = {"process": 1, "step": 4, "signal_name": "SIGKILL"}
     return [
         {"name": "parts2", "task": "parts", "processes": 2},
         {"name": "parts3", "task": "parts", "processes": 3},
@@ -40,7 +40,7 @@ def scenarios(tasks):
             **run,
             "name": "silent",
             "out": "silent",
-            "stop": {**stop, "signal_name": "SIGSTOP"},
+            "stop": {**stop, "process": 0, "signal_name": "SIGSTOP"},
             "training": {"timeout_s": 2},
         },
         {**run, "name": "cut killed", "out": "cut", "stop": stop, "training": {"strategy": "fsdp2"}},

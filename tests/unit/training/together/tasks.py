@@ -329,7 +329,7 @@ def run_method(folder, out, fabric_config, resume=False, people=6):
     """Train a small network on the pictures in `folder`, as `tapetum train` does."""
     torch.set_num_threads(1)
     settings = {"height": 32, "width": 16, "frames": 2, "batches": {"identities": people, "tracklets": 2}}
-    schedule = {"epochs": 3, "steps_per_epoch": 4, "warmup_epochs": 0}
+    schedule = {"epochs": 2, "steps_per_epoch": 3, "warmup_epochs": 0}
     fabric = create_fabric(fabric_config)
     division = divide(make_dataset(folder), 2, 1)
     torch.manual_seed(1)
@@ -349,7 +349,7 @@ RUN = {
     "validate_every": 1,
     "keep": "best",
     "log_every": 2,
-    "checkpoint_every_steps": 5,
+    "checkpoint_every_steps": 2,
     "linears": "torch",
 }
 
@@ -362,11 +362,13 @@ def whole_run(rank, scenario, folder):
     result, _, division = run_method(
         folder, folder / scenario["out"], settings, scenario.get("resume", False), scenario.get("people", 6)
     )
+    assert result.steps == 6
+    if scenario["name"] != "whole":
+        return
     method = load_method(result.model).method
     found = embed(method, division.learnt.train, shared=True, batch_size=4)
     alone = embed(method, division.learnt.train, batch_size=4)
     assert np.array_equal(found.vectors, alone.vectors)
-    assert result.steps == 12
 
 
 def stop_in_step(rank, process, step, signal_name):

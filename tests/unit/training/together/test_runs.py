@@ -39,7 +39,7 @@ def test_two_processes_learn_log_and_validate_as_one(forked, outcome, alone):
             assert losses == pytest.approx(other_losses, rel=1e-3 * step, abs=1e-4)
         assert (scores is None) == (other_scores is None)
         for way, figures in (scores or {}).items():
-            assert figures == pytest.approx(other_scores[way], abs=0.1)
+            assert figures["mAP"] == pytest.approx(other_scores[way]["mAP"], abs=0.1)
     assert found[0][2] == pytest.approx(expected[0][2], rel=1e-5)
     for name, tensor in load_file(alone / "model.safetensors").items():
         other = load_file(forked / "whole" / "model.safetensors")[name]
@@ -59,7 +59,7 @@ def test_what_two_processes_left_one_goes_on_with(forked, outcome, tasks, alone,
     assert outcome("first killed")["codes"] == [-9, 1]
     with torch.random.fork_rng():
         result, *_ = tasks.run_method(forked, forked / "first", tasks.config(**tasks.RUN), resume=True)
-    assert result.steps == 12
+    assert result.steps == 6
     found, expected = lines(forked / "first"), lines(alone)
     assert [line[:2] for line in found] == [line[:2] for line in expected]
     assert found[-2][2] == pytest.approx(expected[-2][2], rel=0.02)
@@ -70,7 +70,7 @@ def test_what_two_processes_left_one_goes_on_with(forked, outcome, tasks, alone,
     [
         ("killed", 0, "process 0 of 2 stops: process 1 ended without a word (killed?)"),
         ("first killed", 1, "process 1 of 2 stops: process 0 ended without a word (killed?)"),
-        ("silent", 0, "did not answer within 2 s"),
+        ("silent", 1, "did not answer within 2 s"),
         ("failed", 0, "process 0 of 2 stops: process 1 stopped (OSError: [Errno 5] the camera caught fire"),
     ],
 )
@@ -100,6 +100,6 @@ def test_a_run_whose_weights_are_cut_leaves_whole_ones_and_resumes(forked, outco
     found, expected = lines(forked / "cut"), lines(forked / "whole")
     assert [line[:2] for line in found] == [line[:2] for line in expected]
     assert found[-2][2] == pytest.approx(expected[-2][2], rel=0.02)
-    for kind in ("checkpoints/step-000000012", "model"):
+    for kind in ("checkpoints/step-000000006", "model"):
         one, other = (load_file(forked / run / f"{kind}.safetensors") for run in ("cut", "whole"))
         assert {name: t.shape for name, t in one.items()} == {name: t.shape for name, t in other.items()}
