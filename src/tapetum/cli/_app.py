@@ -9,6 +9,7 @@ import typer
 from tapetum.cli import (
     _console,
     auditing,
+    benchmarks,
     comparing,
     converting,
     corrupting,
@@ -73,6 +74,7 @@ for _commands in (
     purging,
     demonstration_commands,
     comparing,
+    benchmarks,
 ):
     _commands.register(app)
 

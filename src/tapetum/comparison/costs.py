@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from tapetum.data.clips import select_test_frames
 from tapetum.methods import Method
@@ -82,12 +82,19 @@ def count_trained(method: Method) -> int:
     return sum({id(p): p.numel() for group in groups for p in group.parameters}.values())
 
 
-def count_flops(call: Callable[[], object]) -> int:
+def count_flops(call: Callable[[], object], *, with_gradients: bool = False) -> int:
     """Floating-point operations of matrix products, convolutions and attention while `call` runs.
 
     A multiplication and the addition after it count as two; element-wise work is not counted.
+
+    Args:
+        call: What is counted.
+        with_gradients: Whether it may compute gradients, which count too.
     """
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_ATTENTION) as counter:
+    with (
+        torch.set_grad_enabled(with_gradients),
+        FlopCounterMode(display=False, custom_mapping=_ATTENTION) as counter,
+    ):
         call()
     return int(counter.get_total_flops())
 
@@ -141,5 +148,21 @@ def _attention_flops(
     return flops
 
 
-_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+def _attention_backward_flops(
+    slope: torch.Size,
+    query: torch.Size,
+    key: torch.Size,
+    value: torch.Size,
+    *args: Any,
+    out_shape: Any = None,
+    **kwargs: Any,
+) -> int:
+    flops: int = sdpa_backward_flop_count(slope, query, key, value)  # type: ignore[no-untyped-call]
+    return flops
+
+
+_ATTENTION = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
+}
 """Attention as a processor computes it, which the counter does not know by itself."""
