@@ -17,10 +17,10 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from measuring import Case, Timing, measure, table
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tapetum.benchmarking.measuring import Case, Timing, measure, table
 from tapetum.methods import Stage, create_method
 from tapetum.models.auxiliary import GRIDS, KERNELS, AuxiliaryGenerator
 from tapetum.types import Batch

@@ -21,9 +21,9 @@ from dataclasses import replace
 from statistics import median
 
 import torch
-from training_step import find_stage, make_batches
 
 from tapetum import processes
+from tapetum.benchmarking.steps import find_stage, make_batches
 from tapetum.config import build_config, parse_overrides
 from tapetum.methods import create_method
 from tapetum.training import TrainingConfig

@@ -16,11 +16,11 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from measuring import Case, Timing, measure
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from tapetum.benchmarking.measuring import Case, Timing, measure
 from tapetum.models import CLIP_RN50, VIT_B_16, ClipResNet, VisionTransformer
 
 TOWERS = ("RN50", "ViT-B/16")

@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 from PIL import Image
 
+from tapetum.benchmarking.measuring import Case, take_turns
 from tapetum.ingest import MethodEncoder, ingest, open_source
 from tapetum.methods import create_method
 from tapetum.model import Model
@@ -61,12 +59,13 @@ def main() -> None:
             gallery = Gallery.open(f"{folder}/gallery-{next(galleries)}")
             ingest(source, gallery, encoder, batch_size=args.batch_size, threads=args.threads)
 
-        found = in_turn({"model alone": alone, "ingest": indexed}, args.rounds)
+        cases = {"model alone": Case(alone), "ingest": Case(indexed)}
+        found = take_turns(cases, args.rounds)
     counts = {"model alone": batches * args.batch_size, "ingest": args.tracklets}
-    rates = {name: counts[name] / wall for name, (wall, _) in found.items()}
-    for name, (wall, cpu) in found.items():
-        print(f"{name:12} {rates[name]:9.1f} clips/s   {wall:7.2f} s   {cpu:7.2f} s of processor")
-    added = found["model alone"][1] / counts["model alone"] / (found["ingest"][1] / counts["ingest"])
+    rates = {name: counts[name] / t.wall_s for name, t in found.items()}
+    for name, t in found.items():
+        print(f"{name:12} {rates[name]:9.1f} clips/s   {t.wall_s:7.2f} s   {t.cpu_s:7.2f} s of processor")
+    added = found["model alone"].cpu_s / counts["model alone"] / (found["ingest"].cpu_s / counts["ingest"])
     print(
         f"ingest runs at {rates['ingest'] / rates['model alone']:.0%} of the model's rate, "
         f"{added:.0%} by processor seconds"
@@ -84,20 +83,6 @@ def draw(folder: Path, tracklets: int, frames: int) -> None:
             picture = Image.fromarray(pixels).resize((128, 256), Image.Resampling.BICUBIC)
             picture = picture if number % 2 else picture.convert("L")
             picture.save(place / f"{frame:03}.jpg", quality=95)
-
-
-def in_turn(cases: dict[str, Callable[[], None]], rounds: int) -> dict[str, tuple[float, float]]:
-    """Median wall and processor seconds of each case, after a round to warm up."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
-    for _ in range(rounds + 1):
-        for name, run in cases.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            run()
-            seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    return {
-        name: (median(w for w, _ in found[1:]), median(c for _, c in found[1:]))
-        for name, found in seconds.items()
-    }
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 
 import tapetum
+from tapetum.benchmarking.measuring import Case, take_turns
 from tapetum.clip_encoding import ClipEncoder
 from tapetum.export import export_onnx
 from tapetum.methods import create_method
@@ -52,10 +52,11 @@ def main() -> None:
         print(f"export and comparison: {time.process_time() - began:.1f} s of processor, ", end="")
         print(f"{file.stat().st_size / 2**20:.0f} MiB, least cosine {found.parity.min_cosine:.7f}")
         models = {"run, torch": tapetum.load(run), "ONNX": tapetum.load(file, threads=args.threads)}
-        cases = {name: encoding(model, args.clips) for name, model in models.items()}
+        cases = {name: Case(encoding(model, args.clips)) for name, model in models.items()}
         frames = args.clips * method.preprocessing.frames
-        for name, (wall, cpu) in in_turn(cases, args.rounds).items():
-            print(f"{name:12} {frames / wall:8.2f} frames/s   {frames / cpu:8.2f} frames/s of processor")
+        for name, t in take_turns(cases, args.rounds).items():
+            print(f"{name:12} {frames / t.wall_s:8.2f} frames/s   ", end="")
+            print(f"{frames / t.cpu_s:8.2f} frames/s of processor")
         for name, place in (("run, torch", run), ("ONNX", file)):
             wall, cpu = start(place)
             print(f"start {name:12} {cpu:6.2f} s of processor   {wall:6.2f} s")
@@ -69,20 +70,6 @@ def encoding(model: ClipEncoder, clips: int) -> Callable[[], object]:
     )
     modality = [list(Modality)[row % 2] for row in range(clips)]
     return lambda: model.encode_clips(pixels, modality, [None] * clips)
-
-
-def in_turn(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
-    """Median wall and processor seconds of each case, after a round to warm up."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
-    for _ in range(rounds + 1):
-        for name, run in cases.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            run()
-            seconds[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    return {
-        name: (median(w for w, _ in found[1:]), median(c for _, c in found[1:]))
-        for name, found in seconds.items()
-    }
 
 
 def start(place: Path) -> tuple[float, float]:

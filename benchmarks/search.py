@@ -20,18 +20,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from measuring import KIB, _memory_kib
 
+from tapetum.benchmarking.galleries import draw_questions, fill
+from tapetum.benchmarking.measuring import memory_mib
 from tapetum.search import Filter, _lance_vectors
 from tapetum.search._lance_vectors import MEMORY_BYTES
 from tapetum.search.lance_gallery import LanceGallery
 from tapetum.search.planning import FILTERS
-from tapetum.types import Embeddings, Modality, Tracklet, TrackletSet
 
 TOP = 20
-PER_PERSON = 50
-AT_ONCE = 10_000
-CAMERAS = 20
 
 
 def main() -> None:
@@ -39,7 +36,9 @@ def main() -> None:
     folder = options.gallery or Path(tempfile.mkdtemp(prefix="tapetum-search-"))
     try:
         if not (folder / "gallery.json").is_file():
+            started = time.perf_counter()
             fill(folder, options.rows, options.dimension)
+            print(f"{options.rows} x {options.dimension}: stored in {time.perf_counter() - started:.1f} s")
         found = measure(folder, options)
     finally:
         if options.gallery is None:
@@ -62,47 +61,15 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fill(folder: Path, rows: int, dimension: int) -> None:
-    """Store drawn embeddings, part by part."""
-    gallery, started = LanceGallery(folder), time.perf_counter()
-    for start in range(0, rows, AT_ONCE):
-        gallery.upsert(drawn(np.arange(start, min(start + AT_ONCE, rows)), dimension, seed=start))
-    stored = time.perf_counter()
-    gallery.optimise()
-    joined = time.perf_counter() - stored
-    print(f"{rows} x {dimension}: stored in {stored - started:.1f} s, joined in {joined:.1f} s")
-
-
-def drawn(numbers: np.ndarray, dimension: int, seed: int) -> Embeddings:
-    """Embeddings of some tracklets: around the middles of their people, shifted by modality."""
-    rng = np.random.default_rng((1, seed))
-    people = numbers // PER_PERSON
-    first = int(people[0])
-    middles = np.random.default_rng((2, first)).standard_normal((int(people[-1]) - first + 1, dimension))
-    shift = np.random.default_rng(3).standard_normal((2, dimension)) * 0.5
-    vectors = middles[people - first] + 1.36 * rng.standard_normal((len(numbers), dimension))
-    vectors += shift[numbers % 2]
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows = tuple(tracklet(int(n)) for n in numbers)
-    return Embeddings(vectors.astype(np.float32), TrackletSet("drawn", rows), "drawn")
-
-
-def tracklet(number: int) -> Tracklet:
-    frames = tuple(f"camera-{number % CAMERAS}/{number:08d}/{i:04d}.jpg" for i in range(6))
-    modality = list(Modality)[number % 2]
-    return Tracklet(f"t{number:08d}", frames, modality, number // PER_PERSON, number % CAMERAS, float(number))
-
-
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     """Time and memory of questions; one line for each filter."""
-    before = _memory_kib("VmRSS")
+    before = memory_mib(highest=False)
     if options.floats:
         _lance_vectors._SMALL = MEMORY_BYTES
     gallery = LanceGallery(folder, memory_bytes=0 if options.streamed else MEMORY_BYTES)
     info = gallery.info()
     assert info.dimension is not None
-    chosen = np.random.default_rng(5).choice(info.count // 2, options.questions, replace=False) * 2 + 1
-    queries = gallery.get([f"t{n:08d}" for n in chosen]).vectors
+    queries = np.stack(draw_questions(gallery, options.questions))
     last = info.last_time or 0.0
     filters = {
         "all": None,
@@ -117,7 +84,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
         found[name] = questions(gallery, queries, name, where)
     if options.clients:
         found["clients"] = together(gallery, queries, options.clients)
-    added = (_memory_kib("VmHWM") - before) / KIB
+    added = memory_mib(highest=True) - before
     print(f"memory added at the highest: {added:.0f} MiB")
     found["added_mib"] = added
     if options.indexes:

@@ -16,8 +16,9 @@ import tempfile
 from pathlib import Path
 
 import torch
-from ingest import draw, in_turn
+from ingest import draw
 
+from tapetum.benchmarking.measuring import Case, take_turns
 from tapetum.embed import embed
 from tapetum.ingest import open_source
 from tapetum.ingest.plan import Plan
@@ -78,14 +79,15 @@ def main() -> None:
 
             ray.init(address="local", include_dashboard=False, log_to_driver=False)
             ways["under Ray"] = lambda: sharded("local")
-        found = in_turn(ways, args.rounds)
+        found = take_turns({name: Case(run) for name, run in ways.items()}, args.rounds)
         if args.ray:
             ray.shutdown()
     unit = found["plain loop"]
     print(f"{'':12}{'clips/s':>10}{'wall s':>10}{'cpu s':>10}{'share':>8}{'of cpu':>8}")
-    for what, (wall, cpu) in found.items():
-        shares = f"{wall / unit[0]:8.2f}" + (f"{cpu / unit[1]:8.2f}" if what != "under Ray" else f"{'-':>8}")
-        print(f"{what:12}{args.tracklets / wall:10.1f}{wall:10.2f}{cpu:10.2f}{shares}")
+    for what, t in found.items():
+        of_cpu = f"{t.cpu_s / unit.cpu_s:8.2f}" if what != "under Ray" else f"{'-':>8}"
+        shares = f"{t.wall_s / unit.wall_s:8.2f}{of_cpu}"
+        print(f"{what:12}{args.tracklets / t.wall_s:10.1f}{t.wall_s:10.2f}{t.cpu_s:10.2f}{shares}")
 
 
 def listed(address: str, size: object, sampling: object) -> TrackletSet:

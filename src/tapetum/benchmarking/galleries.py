@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,11 @@ _SPREAD, _SHIFT = 1.36, 0.5
 _FRAMES = 6
 
 
-def fill(folder: Path, rows: int, dimension: int, progress: Callable[[int], None] | None = None) -> None:
+def fill(folder: Path, rows: int, dimension: int) -> None:
     """Store drawn embeddings in a gallery, part by part, and optimise it."""
     gallery = LanceGallery(folder)
     for start in range(0, rows, AT_ONCE):
         gallery.upsert(draw(np.arange(start, min(start + AT_ONCE, rows)), dimension, seed=start))
-        if progress is not None:
-            progress(min(start + AT_ONCE, rows))
     gallery.optimise()
     gallery.close()
 

@@ -61,6 +61,7 @@ class Stepper:
 
     def step_on(self, batch: Batch) -> dict[str, Tensor]:
         """Make one step on a batch; its losses by name, on the device."""
+        self.timer.skip()  # what was done since the last step is none of its phases
         self.timer.mark("data")
         losses, _ = self._learner.step(batch, self._done, self.timer, with_norm=False)
         self._done += 1
