@@ -62,6 +62,7 @@ def create_app(settings: ServerSettings, engine: SearchEngine) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )

@@ -1,7 +1,10 @@
 """The description of REST is complete, and what it says of bad input holds."""
 
+import importlib
 import itertools
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +133,46 @@ def test_examples_fit_their_shapes():
                 shape.model_validate(example)
                 found += 1
     assert found >= 16
+
+
+def parts_of(node):
+    """A part of the description and all that lies below it."""
+    yield node
+    for below in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from parts_of(below)
+
+
+def test_clients_can_be_made_from_it(schema):
+    """References lead somewhere, names are unique and fit for programs, places and their parts agree."""
+    assert schema["openapi"].startswith("3.1")
+    assert {"title", "version"} <= set(schema["info"])
+    for part in parts_of(schema):
+        if isinstance(part, dict) and isinstance(part.get("$ref"), str):
+            assert part["$ref"].rpartition("/")[2] in schema["components"]["schemas"]
+    names = [what["operationId"] for _, _, what in operations(schema)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in names), names
+    for path, method, what in operations(schema):
+        parameters = what.get("parameters", [])
+        keys = [(parameter["in"], parameter["name"]) for parameter in parameters]
+        assert len(set(keys)) == len(keys)
+        in_path = {name for place, name in keys if place == "path"}
+        assert in_path == set(re.findall(r"\{(\w+)\}", path)), path
+        assert all(p["required"] for p in parameters if p["in"] == "path")
+        assert method in ("get", "post", "delete")
+        assert ("requestBody" in what) is (method == "post")
+        for requirement in what.get("security", []):
+            assert set(requirement) <= set(schema["components"]["securitySchemes"])
+        assert "Retry-After" in what["responses"]["429"]["headers"]
+
+
+def test_examples_and_defaults_fit_what_is_described(schema, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "benchmarks")
+    faults_of = importlib.import_module("openapi_values").faults_of
+    for part in parts_of(schema):
+        if isinstance(part, dict) and "type" in part:
+            for value in [*part.get("examples", []), *([part["default"]] if "default" in part else [])]:
+                assert faults_of(schema, part, value) == [], part
 
 
 def check(answer, what):

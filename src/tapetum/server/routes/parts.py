@@ -33,6 +33,9 @@ _MEANINGS = {
     503: "The service cannot answer now: stopping, disk full, or the audit log cannot be written.",
     504: "It took too long.",
 }
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds until it may be asked again.", "schema": {"type": "integer"}}
+}
 _ALWAYS = (400, 413, 422, 429, 500, 504)
 _GUARDED = (401, 403, 503)
 
@@ -57,7 +60,11 @@ def errors(*statuses: int, guarded: bool = True) -> Responses:
         guarded: Whether it needs a token.
     """
     all_of_them = sorted({*_ALWAYS, *statuses, *(_GUARDED if guarded else ())})
-    return {status: {"model": ErrorOut, "description": _MEANINGS[status]} for status in all_of_them}
+    found: Responses = {
+        status: {"model": ErrorOut, "description": _MEANINGS[status]} for status in all_of_them
+    }
+    found[429]["headers"] = _RETRY_AFTER
+    return found
 
 
 def service_of(request: Request) -> SearchService:

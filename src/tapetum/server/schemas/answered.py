@@ -12,9 +12,10 @@ from tapetum.server.schemas.base import Shape
 from tapetum.server.users import Role
 from tapetum.types import Id, Modality, Tracklet
 
+# In the published description no value of an example may be null: it would be missing there.
 _ITEM: dict[str, JsonValue] = {
     "item_id": "0007/infrared/c3/0012",
-    "person_id": None,
+    "person_id": 7,
     "camera_id": 3,
     "modality": "infrared",
     "time": 1763661600.0,
@@ -42,8 +43,8 @@ _INFO: dict[str, JsonValue] = {
     "cameras": 8,
     "first_time": 1777852800.0,
     "last_time": 1777939200.0,
-    "exact": True,
-    "recall": None,
+    "exact": False,
+    "recall": 0.97,
     "model": "6b86b273ff34",
     "dimension": 768,
     "trained_on": "hitsz-vcm",
@@ -150,12 +151,12 @@ class AnswerOut(Shape):
             "examples": [
                 {
                     "seen": "visible",
-                    "manner": "exact",
-                    "exact": True,
-                    "recall": None,
+                    "manner": "approximate, recall 0.97",
+                    "exact": False,
+                    "recall": 0.97,
                     "searched": 5120,
                     "reranked": False,
-                    "unknown": None,
+                    "unknown": False,
                     "took_ms": 12.5,
                     "hits": [
                         {
@@ -163,8 +164,8 @@ class AnswerOut(Shape):
                             "similarity": 0.83,
                             "distance": 0.17,
                             "probability": 0.91,
-                            "marked": None,
-                            "group": None,
+                            "marked": "right",
+                            "group": {"key": 7, "size": 12},
                             "item": _ITEM,
                         }
                     ],
@@ -343,7 +344,7 @@ class UserOut(Shape):
     """Who asks."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "ada", "role": "operator", "csrf_token": None}]}
+        json_schema_extra={"examples": [{"name": "ada", "role": "operator", "csrf_token": "dGhlIHBhZ2U"}]}
     )
 
     name: str = Field(description='Of the token; "local" where there are none.')
