@@ -46,8 +46,7 @@ class PairedPyramid(nn.Module):
         self.grids = tuple(sorted(grids))
         share = width // len(grids)
         self.levels = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, share, 1, bias=False), MapNorm(share), nn.ReLU())
-            for _ in grids
+            nn.Sequential(nn.Conv2d(width, share, 1, bias=False), MapNorm(share), nn.ReLU()) for _ in grids
         )
         self.fuse = nn.Conv2d(4 * width, width, _TAPS, padding=1, bias=False)
 
