@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -70,7 +72,7 @@ def run_bench(
     known = {} if redo else {t: found for t in range(len(tasks)) if (found := _find(ledger, tasks[t]))}
     show.plan(len(tasks), len(known))
     folder.mkdir(parents=True, exist_ok=True)
-    with computing_threads(config.threads):
+    with computing_threads(config.threads), _without_warnings_of_random_weights():
         for number, task in enumerate(tasks):
             if number not in known and (result := _measure(task, show)):
                 ledger.add(result)
@@ -114,6 +116,18 @@ def processor() -> str:
 def accelerator(device: str) -> dict[str, str]:
     """The accelerator in words, under a key of its own; nothing for a processor."""
     return {"accelerator": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {}
+
+
+@contextmanager
+def _without_warnings_of_random_weights() -> Iterator[None]:
+    """Inside, nobody is told that weights are random: here they always are."""
+    logger = logging.getLogger("tapetum.models.backbones.clip")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _find(ledger: Ledger, task: _Task) -> Result | None:
