@@ -14,7 +14,7 @@ from tapetum.search.grouping import Grouping, grouped, refuse_unknown_grouping
 from tapetum.search.head_reranking import refuse_bad_head, with_head_reranked
 from tapetum.search.probabilities import with_probabilities
 from tapetum.search.query import Filter, SearchResult, without
-from tapetum.search.question import Encoder, Query, as_tracklet, embedded, items_of
+from tapetum.search.question import Encoder, GalleryItem, Query, as_tracklet, embedded, items_of
 from tapetum.search.storing import refuse_other_model
 from tapetum.types import Embeddings, Modality, Tracklet
 
@@ -110,7 +110,8 @@ class SearchEngine:
         asked = self.embed(query, modality=modality)
         right = [name for name in marks.right if name not in items]  # an item counts as the query already
         better = improved(asked, self._get(right, asked), self._get(marks.wrong, asked))
-        left_out = self._get((*items, *marks.wrong), asked).tracklets
+        is_one_item = isinstance(query, GalleryItem) and not marks.wrong  # it was looked up already
+        left_out = asked.tracklets if is_one_item else self._get((*items, *marks.wrong), asked).tracklets
         look = partial(self._look, better, where, left_out, rerank_head)
         if group is None:
             found = look(top)
