@@ -16,7 +16,7 @@ import torch
 
 from tapetum.benchmarking.config import BenchConfig
 from tapetum.benchmarking.ledger import Ledger, Result
-from tapetum.benchmarking.measuring import computing_threads
+from tapetum.benchmarking.measuring import computing_threads, give_back_memory
 from tapetum.benchmarking.stages import STAGES, Part, parts_of
 from tapetum.errors import MissingExtraError
 
@@ -143,4 +143,6 @@ def _measure(task: _Task, show: Show) -> Result | None:
     except (MissingExtraError, torch.OutOfMemoryError) as error:
         show.skip(task.stage, task.part, str(error).partition("\n")[0])
         return None
+    finally:
+        give_back_memory()
     return Result(task.stage, task.part, task.settings, rows, time.perf_counter() - began)

@@ -1,3 +1,4 @@
+import sys
 import time
 from functools import partial
 
@@ -77,6 +78,16 @@ def test_the_highest_memory_is_not_below_what_is_held():
     kept = np.ones(4 << 20)
     assert measuring.memory_mib(highest=True) >= measuring.memory_mib(highest=False) - 1 > 32
     assert kept.all()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems tell no present memory")
+def test_free_memory_goes_back_to_the_system():
+    before = measuring.memory_mib(highest=False)
+    kept = [np.ones(12_000) for _ in range(1000)]  # small pieces, which a process keeps when they are free
+    assert measuring.memory_mib(highest=False) > before + 80
+    del kept
+    measuring.give_back_memory()
+    assert measuring.memory_mib(highest=False) < before + 40
 
 
 def test_threads_are_given_back():
