@@ -161,7 +161,7 @@ def _evaluating(method: nn.Module) -> Iterator[None]:
 
 
 def _without_gradients(method: nn.Module) -> AbstractContextManager[object]:
-    """Inference mode; for a method of which each process holds a shard, which that would harm, no gradients."""
+    """Inference mode, or only no gradients where each process holds a shard, which that mode would harm."""
     sharded = any(processes.is_sharded(p) for p in method.parameters())
     return torch.no_grad() if sharded else torch.inference_mode()
 

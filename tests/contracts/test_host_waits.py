@@ -17,7 +17,6 @@ def stages_of(name):
 @pytest.mark.parametrize("name", method_names())
 def test_a_step_with_its_optimiser_never_waits(name):
     for stage in stages_of(name):
-        with stepper(name, preset="tiny", stage=stage, overrides=SMALL) as made:
-            with HostWaits() as seen:
-                made.step()
+        with stepper(name, preset="tiny", stage=stage, overrides=SMALL) as made, HostWaits() as seen:
+            made.step()
         assert not seen.found, stage

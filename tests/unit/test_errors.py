@@ -8,6 +8,7 @@ BUILT_IN = {
     "MissingExtraError": ImportError,
     "GalleryChangedError": RuntimeError,
     "GalleryInUseError": RuntimeError,
+    "ProcessLostError": RuntimeError,
 }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run, a model file, or an exported one.")]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run, or a model file.")]
 SourceArgument = Annotated[Path, typer.Argument(help="Folder of a finished run, or of embeddings.")]
 DataOption = Annotated[str, typer.Option(help="FORMAT:ROOT")]
 DataOfRunOption = Annotated[str | None, typer.Option(help="FORMAT:ROOT; not needed for embeddings.")]
