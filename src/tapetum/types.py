@@ -127,8 +127,17 @@ class Preprocessing:
             levels /= np.asarray(self.std, dtype=np.float32).reshape(shape)
             return levels
         values = clips.float()
-        mean, std = (values.new_tensor(channels).view(shape) for channels in (self.mean, self.std))
+        mean, std = (_filled(channels, values).view(shape) for channels in (self.mean, self.std))
         return (values / 255.0 - mean) / std
+
+
+def _filled(numbers: tuple[float, ...], like: Tensor) -> Tensor:
+    """A tensor of `numbers` on the device of `like`; the host does not wait for an accelerator."""
+    if like.device.type == "cpu":
+        return like.new_tensor(numbers)
+    import torch
+
+    return torch.stack([like.new_full((), number) for number in numbers])
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,14 @@ def test_a_step_never_waits_and_its_memory_is_noted(
     assert all(torch.isfinite(value) for value in losses.values())
 
 
+def test_pixels_are_normalised_as_on_the_processor_and_nobody_waits(cuda, refuse_waits):
+    size = build("small-cnn", "tiny").preprocessing
+    pixels = torch.randint(0, 256, (2, 2, 3, size.height, size.width), dtype=torch.uint8)
+    there = pixels.to(cuda)
+    found = refuse_waits(lambda: size.normalise(there))
+    torch.testing.assert_close(found.cpu(), size.normalise(pixels), rtol=1e-6, atol=1e-6)
+
+
 def test_a_wait_would_be_seen(cuda, refuse_waits):
     numbers = torch.ones(4, device=cuda)
     with pytest.raises(RuntimeError, match="synchroniz"):
