@@ -27,12 +27,14 @@ class Case:
     Attributes:
         run: Does it.
         scale: The whole work is that many times what `run` does.
-        rounds: How often it is run at most, warming up included; None: as often as all others.
+        rounds: In how many rounds it is run at most, warming up included; None: in all.
+        repeats: How often it is run in a round, each run for itself: short work is disturbed more easily.
     """
 
     run: Callable[[], object]
     scale: float = 1.0
     rounds: int | None = None
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,20 @@ class Timing:
         return asdict(self)
 
 
-def several(run: Callable[[], object], times: int) -> Case:
-    """A case of work too short to be timed alone: it is done `times` times, and counts once."""
+def several(run: Callable[[], object], times: int, *, repeats: int = 1) -> Case:
+    """A case of work too short to be timed alone: it is done `times` times, and counts once.
+
+    Args:
+        run: The work.
+        times: At least 1.
+        repeats: Of all that in a round.
+    """
 
     def loop() -> None:
         for _ in range(times):
             run()
 
-    return Case(loop, scale=1 / times)
+    return Case(loop, scale=1 / times, repeats=repeats)
 
 
 def take_turns(
@@ -89,8 +97,9 @@ def take_turns(
     for number in range(rounds + warm_up):
         for name, case in cases.items():
             if case.rounds is None or number < case.rounds:
-                seconds[name].append(_seconds(case, wait))
-    return {name: _timing(name, runs[warm_up:] or runs) for name, runs in seconds.items()}
+                seconds[name] += [_seconds(case, wait) for _ in range(case.repeats)]
+    first = {name: warm_up * case.repeats for name, case in cases.items()}
+    return {name: _timing(name, runs[first[name] :] or runs) for name, runs in seconds.items()}
 
 
 def measure(

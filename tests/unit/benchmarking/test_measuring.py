@@ -53,6 +53,16 @@ def test_waiting_for_a_device_is_part_of_the_time(clock):
     assert take_turns({"a": Case(lambda: None)}, 2, warm_up=0, wait=wait)["a"].wall_s == 1
 
 
+def test_each_of_several_runs_in_a_round_counts(clock):
+    seconds = [100.0, 100.0, 1.0, 5.0, 2.0, 3.0]
+
+    def work():
+        clock[0] += seconds.pop(0)
+
+    found = take_turns({"a": Case(work, repeats=2)}, 2)["a"]
+    assert (found.rounds, found.best_wall_s, found.wall_s) == (4, 1.0, 2.5)
+
+
 def test_short_work_is_done_several_times_and_counts_once(clock):
     def work():
         clock[0] += 1
